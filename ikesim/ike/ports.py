@@ -1,0 +1,91 @@
+"""What the core calls synchronously, and what it hands out: its whole contact with the world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from ikesim.crypto.signatures import SignatureScheme
+from ikesim.ike.ids import FetchId, SaId
+from ikesim.pki.fetching import FetchRequest
+from ikesim.pki.snapshot import TrustStore
+from ikesim.wire.address import Path
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Seams for faults and probes, all None in production: one attribute test each.
+
+    Every hook gets the SA's id first (None before there is an SA) and may return a replacement of its second argument, or
+    None to leave it (on_send and on_receive: b"" drops the datagram).
+    """
+
+    after_decode: Callable[[SaId | None, Any], Any] | None = None
+    """(sa, Message with its inner payloads) -> Message."""
+    before_encode: Callable[[SaId | None, list[Any], Any], list[Any] | None] | None = None
+    """(sa, payloads, Header) -> payloads."""
+    before_protect: Callable[[SaId | None, bytes, Any], bytes | None] | None = None
+    """(sa, plaintext payload chain, Header) -> plaintext."""
+    before_sign: Callable[[SaId | None, bytes, str], bytes | None] | None = None
+    """(sa, AUTH octets, certificate-ID) -> octets."""
+    after_sign: Callable[[SaId | None, bytes, str], bytes | None] | None = None
+    """(sa, signature, certificate-ID) -> signature."""
+    on_send: Callable[[SaId | None, bytes, Path], bytes | None] | None = None
+    on_receive: Callable[[SaId | None, bytes, Path], bytes | None] | None = None
+    on_fetch: Callable[[SaId | None, FetchRequest], None] | None = None
+    on_timer: Callable[[SaId | None, str, float], None] | None = None
+    on_install: Callable[[SaId | None, Any], None] | None = None
+    """(sa, installed keys): an IKE SA or CHILD SA got its keys; the capture's key log listens here."""
+
+
+class Ports(Protocol):
+    """The services that a shell (daemon or simulator) gives the core."""
+
+    hooks: Hooks
+
+    def entropy(self, purpose: str, count: int) -> bytes:
+        """`count` random octets from the stream of `purpose`: nonce, spi, ke, iv, cookie, jitter."""
+        ...
+
+    def sign(self, certificate_id: str, scheme: SignatureScheme, octets: bytes) -> bytes:
+        """A signature with the vault's key (ECDSA as DER). Raises NotFoundError without such a key."""
+        ...
+
+    def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
+        """ML-KEM encapsulation to a peer's public key: (ciphertext, shared secret)."""
+        ...
+
+    def trust(self) -> TrustStore:
+        """The PKI objects as they stand now."""
+        ...
+
+    def wall(self, now: float) -> datetime:
+        """The wall clock (aware, UTC) at monotonic time `now`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """A UDP datagram to send."""
+
+    sequence: int
+    octets: bytes
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class InnerPacket:
+    """An IP packet that came through a CHILD SA."""
+
+    sequence: int
+    packet: bytes
+    child: SaId
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A request to the network, to be answered with `Endpoint.fetched`."""
+
+    sequence: int
+    id: FetchId
+    request: FetchRequest = field(repr=False)

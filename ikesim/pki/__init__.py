@@ -1,0 +1,1 @@
+"""Certificates, trust, revocation, identities, and the decision about them."""
