@@ -1,0 +1,1 @@
+"""What went over the wire: recording it, the keys that open it, and reading it again."""
