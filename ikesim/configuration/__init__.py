@@ -1,0 +1,47 @@
+"""The configuration of an endpoint: TOML in, the frozen dataclasses of ike/ and pki/ out, or every fault at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ikesim.configuration.building import build_endpoint, check
+from ikesim.configuration.reading import Problems, read_document, read_tables
+from ikesim.ike.config import EndpointConfig
+
+__all__ = ["LoadedConfig", "load", "read"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """One file, read and checked."""
+
+    file: Path
+    endpoint: EndpointConfig
+    state: Path
+    """The state folder, absolute."""
+    notes: tuple[str, ...] = ()
+    """What is allowed but worth a line in the log."""
+
+
+def load(path: str | Path) -> LoadedConfig:
+    """Read and check a configuration file. Raises ConfigurationError with every fault it has, in file order."""
+    file = Path(path)
+    return read(read_document(file), file)
+
+
+def read(document: Mapping[str, Any], file: Path) -> LoadedConfig:
+    """Check a configuration given as TOML values; relative paths are relative to `file`."""
+    problems = Problems(str(file), document)
+    tables = read_tables(document, problems)
+    check(tables, problems)
+    problems.raise_any()
+    endpoint = build_endpoint(tables)
+    assert tables.endpoint is not None
+    state = Path(file.absolute().parent, tables.endpoint.model.state)
+    notes = tuple(
+        f"connection {connection.name} names no trusted-ca and no group: any CA profile may validate its peer"
+        for connection in endpoint.connections.values()
+        if connection.trusted_ca is None and connection.trusted_ca_group is None
+    )
+    return LoadedConfig(file, endpoint, state, notes)
