@@ -1,0 +1,70 @@
+"""The work that one trust decision may cost, counted, so that no peer's certificates can ask for more.
+
+Each number says where it comes from. What is exceeded ends the search, never the process: BudgetExceeded is turned
+into the reason `cert-path-budget` by the decision.
+"""
+
+from dataclasses import dataclass
+
+from ikesim.errors import IkesimError
+
+SIGNATURES = 100
+"""Signature verifications of one decision; webpki's Budget uses the same (a valid chain needs 2 to 10)."""
+STEPS = 2000
+"""Links tried while paths are searched; webpki allows 200,000 calls, but ours cost a microsecond each, not ten ns."""
+PATHS = 64
+"""Candidate paths that are judged and reported; PKITS and cross-signed hierarchies stay below ten."""
+NAMES = 50_000
+"""Comparisons of a name with a constraint; 250,000 in Go and webpki (CVE-2019-19922's kind), scaled to a 50 ms stall."""
+POLICIES = 2000
+"""Nodes and edges of the policy graph; OpenSSL's tree limit is 1000 nodes (CVE-2023-0464)."""
+
+
+class BudgetExceeded(IkesimError):
+    """A decision asked for more work than it may cost; `kind` is which counter ran out."""
+
+    def __init__(self, kind: str, limit: int) -> None:
+        super().__init__(f"the budget of {limit} {kind} is spent")
+        self.kind = kind
+        self.limit = limit
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one decision has left to spend."""
+
+    signatures: int = SIGNATURES
+    steps: int = STEPS
+    paths: int = PATHS
+    names: int = NAMES
+    policies: int = POLICIES
+
+    def signature(self) -> None:
+        """Spend one verification."""
+        self.signatures -= 1
+        if self.signatures < 0:
+            raise BudgetExceeded("signatures", SIGNATURES)
+
+    def step(self) -> None:
+        """Spend one link of the search."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise BudgetExceeded("links", STEPS)
+
+    def path(self) -> None:
+        """Spend one candidate path."""
+        self.paths -= 1
+        if self.paths < 0:
+            raise BudgetExceeded("candidate paths", PATHS)
+
+    def name(self, count: int = 1) -> None:
+        """Spend comparisons of names."""
+        self.names -= count
+        if self.names < 0:
+            raise BudgetExceeded("name comparisons", NAMES)
+
+    def policy(self, count: int = 1) -> None:
+        """Spend nodes or edges of the policy graph."""
+        self.policies -= count
+        if self.policies < 0:
+            raise BudgetExceeded("policy nodes", POLICIES)
