@@ -1,0 +1,1 @@
+"""ikesim against Debian's strongSwan, each in a network namespace of its own."""
