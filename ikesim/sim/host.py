@@ -1,4 +1,4 @@
-"""A simulated host: the shell around one endpoint, with seeded entropy, its vault, its trust store and its inner network."""
+"""A simulated host: the shell around one endpoint, with seeded entropy, vault, trust store and inner network."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -107,7 +107,7 @@ class SimPorts:
 
 
 class SimHost:
-    """One endpoint in a world. Every call on it acts at the world's time and hands on what the endpoint then emits."""
+    """One endpoint in a world. Every call acts at the world's time and hands on what the endpoint then emits."""
 
     def __init__(
         self,

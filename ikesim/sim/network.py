@@ -1,7 +1,7 @@
 """One seeded router: what it drops, delays, doubles, reorders and spoils is a function of the seed.
 
-Arrivals are ordered by (time, sequence). The fate of datagram n from A to B depends on the seed, on A, B and n alone, so
-that traffic of others, or in the other direction, never changes it. Every datagram's fate is logged.
+Arrivals are ordered by (time, sequence). The fate of datagram n from A to B depends on the seed, on A, B and n alone,
+so that traffic of others, or in the other direction, never changes it. Every datagram's fate is logged.
 """
 
 from collections import deque
@@ -113,7 +113,7 @@ class Network:
         self._directions[source, destination] = conditions
 
     def add_filter(self, function: Filter, *, source: str | None = None, destination: str | None = None) -> Filter:
-        """Let `function` see what goes from `source` to `destination` (host addresses; None: any), in order of adding."""
+        """Show `function` what goes from `source` to `destination` (hosts; None: any), in order of adding."""
         self._filters.append((source, destination, function))
         return function
 
@@ -185,7 +185,7 @@ class Network:
         return heappop(self._arrivals)
 
     def take(self, arrival: Arrival) -> Arrival:
-        """Take a datagram out of its order, for whoever chooses delivery orders. Raises ValueError when it is not here."""
+        """Take a datagram out of its order, for whoever chooses orders. Raises ValueError when it is not here."""
         self._arrivals.remove(arrival)
         heapify(self._arrivals)
         return arrival

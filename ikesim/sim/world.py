@@ -111,7 +111,7 @@ class World:
         self.after(seconds, _FetchEnds(host.name, fetch.id, result))
 
     def at(self, time: float, action: "Callable[[World], None]") -> None:
-        """Call `action` with this world (or with its copy, in a copy) at virtual time `time`, now if that has passed."""
+        """Call `action` with this world (in a copy: with the copy) at virtual `time`, now if that has passed."""
         self._sequence += 1
         heappush(self._tasks, _Task(max(time, self.now), self._sequence, action))
 
@@ -154,7 +154,7 @@ class World:
     def run_until(self, condition: "float | Callable[[], object]", limit: float = 3600.0) -> None:
         """Let things happen until a virtual time, or until `condition()` holds.
 
-        Raises SimulationError when `limit` virtual seconds pass, or nothing more can happen, before the condition holds.
+        Raises SimulationError when `limit` virtual seconds pass, or nothing can happen, before the condition holds.
         """
         if not callable(condition):
             self._run(lambda: False, float(condition))
