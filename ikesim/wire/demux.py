@@ -1,0 +1,54 @@
+"""What a UDP datagram on an IKE or NAT-T port is: the only demultiplexer (RFC 3948 section 2)."""
+
+from collections.abc import Callable, Collection
+from enum import Enum
+from typing import Final
+
+from ikesim.wire.registry import ExchangeType
+
+MARKER: Final = b"\0\0\0\0"
+"""Stands before IKE where ESP would have its SPI (RFC 3948 section 2.2)."""
+KEEPALIVE: Final = b"\xff"
+"""RFC 3948 section 2.3."""
+HEADER_OCTETS: Final = 28
+"""RFC 7296 section 3.1."""
+
+
+class DatagramKind(Enum):
+    """What a datagram is."""
+
+    KEEPALIVE = "keepalive"
+    IKE = "ike"
+    MARKED_IKE = "marked-ike"
+    ESP = "esp"
+    JUNK = "junk"
+
+
+def classify(
+    octets: bytes, known_spis: Collection[bytes] | Callable[[bytes], bool] = ()
+) -> tuple[DatagramKind, bytes]:
+    """Tell what a datagram is, and give what it carries: all of it, or what follows the marker.
+
+    `known_spis` holds the initiator SPIs of our IKE SAs (8 octets) and our inbound ESP SPIs (4 octets), or tells whether
+    an SPI is one of them.
+    """
+    if octets == KEEPALIVE:
+        return DatagramKind.KEEPALIVE, octets
+    if octets[:4] == MARKER:
+        return DatagramKind.MARKED_IKE, octets[4:]
+    known = known_spis if callable(known_spis) else known_spis.__contains__
+    if (len(octets) >= 8 and known(octets[:8])) or _plausible(octets):
+        return DatagramKind.IKE, octets
+    if len(octets) >= 4 and known(octets[:4]):
+        return DatagramKind.ESP, octets
+    return DatagramKind.JUNK, octets
+
+
+def _plausible(octets: bytes) -> bool:
+    """Whether a datagram starts like IKE: major version 2 or more, an exchange type of IKEv2, its own length."""
+    return (
+        len(octets) >= HEADER_OCTETS
+        and octets[17] >> 4 >= 2
+        and octets[18] >= ExchangeType.IKE_SA_INIT
+        and int.from_bytes(octets[24:28], "big") == len(octets)
+    )
