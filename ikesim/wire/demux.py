@@ -29,8 +29,8 @@ def classify(
 ) -> tuple[DatagramKind, bytes]:
     """Tell what a datagram is, and give what it carries: all of it, or what follows the marker.
 
-    `known_spis` holds the initiator SPIs of our IKE SAs (8 octets) and our inbound ESP SPIs (4 octets), or tells whether
-    an SPI is one of them.
+    `known_spis` holds the initiator SPIs of our IKE SAs (8 octets) and our inbound ESP SPIs (4 octets), or tells
+    whether an SPI is one of them.
     """
     if octets == KEEPALIVE:
         return DatagramKind.KEEPALIVE, octets

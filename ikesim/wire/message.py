@@ -1,9 +1,9 @@
 """IKE messages: header, payload chain, and the frame of protected messages (RFC 7296 section 3, RFC 7383).
 
-A message is parsed once: the header and the chain of generic payload headers at once, bodies when somebody asks. Until
-then bodies are views of the datagram. The chain is walked by lengths of at least 4 octets that fit what is left, so
-every input comes to an end. Whether payloads may be where they are, and what an unknown critical one means, is judged
-by the grammar of `ikesim.ike`.
+A message is parsed once: the header and the chain of generic payload headers at once, bodies when somebody asks.
+Until then bodies are views of the datagram. The chain is walked by lengths of at least 4 octets that fit what is
+left, so every input comes to an end. Whether payloads may be where they are, and what an unknown critical one means,
+is judged by the grammar of `ikesim.ike`.
 """
 
 from collections.abc import Sequence
@@ -128,8 +128,8 @@ class Raw:
 class Protected:
     """The frame of an SK or SKF payload.
 
-    `aad` is all up to the IV: what an AEAD authenticates beside the ciphertext, and what an HMAC starts with. `sealed`
-    is IV, ciphertext and ICV. `number` and `total` are 0 for SK.
+    `aad` is all up to the IV: what an AEAD authenticates beside the ciphertext, and what an HMAC starts with.
+    `sealed` is IV, ciphertext and ICV. `number` and `total` are 0 for SK.
     """
 
     first_payload: int

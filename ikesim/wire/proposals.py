@@ -31,9 +31,9 @@ _SPI_SIZES: Final = {ProtocolId.IKE: (0, 8), ProtocolId.AH: (4,), ProtocolId.ESP
 class Transform:
     """One algorithm on offer.
 
-    `type` and `id` are IANA numbers, `key_length` is in bits. `attributes` holds whatever else came with it, in order:
-    an int for an attribute of the short form, octets for the long one. A transform with an attribute that is not
-    understood must not be chosen (RFC 7296 section 3.3.6).
+    `type` and `id` are IANA numbers, `key_length` is in bits. `attributes` holds whatever else came with it, in
+    order: an int for an attribute of the short form, octets for the long one. A transform with an attribute that is
+    not understood must not be chosen (RFC 7296 section 3.3.6).
     """
 
     type: int

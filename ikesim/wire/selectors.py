@@ -1,21 +1,13 @@
-"""Traffic selectors: ranges of addresses, ports and protocols (RFC 7296 section 3.13), and how they narrow (section 2.9).
+"""Traffic selectors: ranges of addresses, ports and protocols (RFC 7296 section 3.13), and narrowing (section 2.9).
 
 A selector prints and parses as "10.1.0.0/24", "10.1.0.0/24[tcp/80]" or "10.0.0.1-10.0.0.9[udp/1000-2000]". Ports are
-those of the selector's side. For ICMP they hold type and code in their upper and lower octet ("[icmp/8]" is type 8 of any
-code, "[icmp/3(1)]" one code). The range 65535 to 0 is OPAQUE: packets whose port cannot be seen.
+those of the selector's side. For ICMP they hold type and code in their upper and lower octet ("[icmp/8]" is type 8 of
+any code, "[icmp/3(1)]" one code). The range 65535 to 0 is OPAQUE: packets whose port cannot be seen.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-    ip_network,
-    summarize_address_range,
-)
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from struct import Struct
 from typing import Final
 
@@ -39,7 +31,7 @@ _ADDRESS_OCTETS: Final = {TrafficSelectorType.TS_IPV4_ADDR_RANGE: 4, TrafficSele
 class TrafficSelector:
     """One traffic selector: addresses `start` to `end` (packed octets) and ports, both inclusive; protocol 0 is any.
 
-    Of a type that is not an address range, `start` holds everything after the length field, and nothing ever matches it.
+    Of a type that is not an address range, `start` holds everything after the length field, and nothing matches it.
     """
 
     type: int
@@ -82,12 +74,7 @@ class TrafficSelector:
     def __str__(self) -> str:
         if self.type not in _ADDRESS_OCTETS:
             return f"selector type {self.type}: {self.start.hex()}"
-        start, end = ip_address(self.start), ip_address(self.end)
-        text = f"{start}-{end}"
-        if isinstance(start, IPv4Address) and isinstance(end, IPv4Address):
-            text = _as_network(start, end) if start <= end else text
-        elif isinstance(start, IPv6Address) and isinstance(end, IPv6Address):
-            text = _as_network(start, end) if start <= end else text
+        text = _format_addresses(self.start, self.end)
         ports = _format_ports(self.protocol, self.start_port, self.end_port)
         if not self.protocol and not ports:
             return text
@@ -100,9 +87,9 @@ class TrafficSelector:
         return (self.start_port, self.end_port) == OPAQUE_PORT
 
     def matches(self, protocol: int, address: bytes, port: int | None) -> bool:
-        """Whether a packet's protocol, address (packed) and port on this side are selected; None: the port is not visible.
+        """Whether a packet is selected by its protocol, and its address (packed) and port on this side.
 
-        For ICMP the port is type * 256 + code.
+        `port` is None where it cannot be seen; for ICMP it is type * 256 + code.
         """
         if self.type not in _ADDRESS_OCTETS or len(address) != len(self.start):
             return False
@@ -138,8 +125,8 @@ class TrafficSelector:
 def narrow(offered: Sequence[TrafficSelector], own: Sequence[TrafficSelector]) -> tuple[TrafficSelector, ...]:
     """What of `offered` our own policy allows, in the order of the offer (RFC 7296 section 2.9).
 
-    The offer's first selector may be the packet that caused the request, so its share comes first. Shares that another
-    share contains are left out. Empty: TS_UNACCEPTABLE. At most 255 come out, as many as a payload can carry.
+    The offer's first selector may be the packet that caused the request, so its share comes first. Shares that
+    another share contains are left out. Empty: TS_UNACCEPTABLE. At most 255 come out, as many as a payload can carry.
     """
     kept: list[TrafficSelector] = []
     for theirs in offered:
@@ -214,11 +201,12 @@ def _common_ports(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]
     return (start, end) if start <= end else None
 
 
-def _as_network(start: IPv4Address | IPv6Address, end: IPv4Address | IPv6Address) -> str:
-    networks: Iterable[IPv4Network | IPv6Network]
-    networks = summarize_address_range(start, end)  # type: ignore[misc, type-var]  # one family, as the caller knows
-    first = next(iter(networks))
-    return str(first) if first.broadcast_address == end else f"{start}-{end}"
+def _format_addresses(start: bytes, end: bytes) -> str:
+    first = int.from_bytes(start, "big")
+    size = int.from_bytes(end, "big") - first + 1
+    if size > 0 and size & (size - 1) == 0 and first % size == 0:
+        return f"{ip_address(start)}/{8 * len(start) + 1 - size.bit_length()}"
+    return f"{ip_address(start)}-{ip_address(end)}"
 
 
 def _address(text: str) -> IPv4Address | IPv6Address:
