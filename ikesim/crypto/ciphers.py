@@ -27,8 +27,8 @@ CACHED_CONTEXTS = 256
 
 
 class _Aead(Protocol):
-    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
-    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None, /) -> bytes: ...
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes, /) -> bytes: ...
+    def decrypt(self, nonce: bytes, data: bytes | memoryview, associated_data: bytes, /) -> bytes: ...
 
 
 class _Encryption(NamedTuple):
@@ -187,7 +187,7 @@ class CipherSuite:
                 if self.encryption in _SHORT_GCM:
                     return _open_short_gcm(key[:split], nonce, aad, sealed[start:end], bytes(sealed[end:]))
                 context = _aead_context(self.encryption, key[:split], self.icv_length)
-                return context.decrypt(nonce, bytes(sealed[start:]), aad)
+                return context.decrypt(nonce, sealed[start:], aad)
             except InvalidTag:
                 raise IntegrityError("the integrity check value does not verify") from None
         expected = self._mac(integrity_key, aad, sealed[:end], tail)
