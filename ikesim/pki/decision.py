@@ -188,8 +188,8 @@ class TrustDecision:
 
 
 def plain(value: object) -> Any:
-    """A value of evidence as JSON types: octets as hex, times as UTC text, enums and identities as they are written."""
-    if value is None or isinstance(value, (bool, str)) and not isinstance(value, Enum):
+    """A value of evidence as JSON types: octets as hex, times as UTC text, the rest as it is written."""
+    if value is None or (isinstance(value, (bool, str)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, RevocationOutcome):
         return value.text

@@ -1,7 +1,7 @@
 """One reader for DER, tolerant where real peers are sloppy, strict where a length could lie.
 
-It reads tag, length and value (X.690 8.1) with every length checked against the element around it, non-minimal lengths
-accepted, indefinite lengths refused, nesting and the number of children bounded. It knows nothing of X.509.
+It reads tag, length and value (X.690 8.1) with every length checked against the element around it. Non-minimal
+lengths are accepted, indefinite ones refused; nesting and the number of children are bounded. X.509 is not its affair.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,8 @@ class DerError(IkesimError):
 def header(data: bytes, offset: int, end: int) -> tuple[int, int, int]:
     """The element at `offset`, inside data[:end]: (tag, start of its value, end of its value).
 
-    The tag is its identifier octet; tags above 30 come as (octet << 8 | number) with numbers up to 127. Raises DerError.
+    The tag is its identifier octet; tags above 30 come as (octet << 8 | number), with numbers up to 127.
+    Raises DerError.
     """
     if offset + 2 > end:
         raise DerError("an element is cut short", offset)
@@ -177,6 +178,13 @@ def decode_time(value: bytes, tag: int, offset: int = 0) -> datetime:
     Seconds may be absent and an offset may stand for Z, as BER allows; fractions of a second are dropped.
     """
     try:
+        if value[-1:] == b"Z" and len(value) == (13 if tag == UTC_TIME else 15) and value[:-1].isdigit():
+            split = 2 if tag == UTC_TIME else 4
+            year = int(value[:split])
+            if tag == UTC_TIME:
+                year += 1900 if year >= 50 else 2000
+            month, day, hour, minute, second = (int(value[i : i + 2]) for i in range(split, split + 10, 2))
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
         text = value.decode("ascii")
         digits = len(text) - len(text.lstrip("0123456789"))
         number, rest = text[:digits], text[digits:]
