@@ -6,6 +6,8 @@ import pytest
 
 from tests.support import REPOSITORY, lacking
 
+pytest_plugins = ["tests.interop.table"]
+
 VECTORS = REPOSITORY.parent / "shared" / "vectors"
 
 

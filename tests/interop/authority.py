@@ -5,6 +5,7 @@ Everything is made once, before the first case:
     north          the root of both sides
       near, far    intermediates, `near` for our certificate, `far` for strongSwan's
     south          a root that both sides hold, outside the group that the connection trusts
+    west           a root whose certificates say where its CRL is; nobody holds that CRL
     stranger       a root that nobody holds
 """
 
@@ -25,8 +26,9 @@ DATE_FORMAT = "%Y%m%d%H%M%S"
 class Authority:
     """One CA and what it issued; file names are `NAME.crt` and `NAME.key` in its folder."""
 
-    def __init__(self, folder: Path, name: str, issuer: "Authority | None" = None) -> None:
+    def __init__(self, folder: Path, name: str, issuer: "Authority | None" = None, *, url: str = "") -> None:
         self.folder, self.name = folder, name
+        self._points_to = ("--crl", url) if url else ()
         self._revoked: list[Path] = []
         make_key(self._key, "p256")
         subject = ("--dn", f"O=Interop Lab, CN={name}", "--ca", "--outform", "pem")
@@ -63,9 +65,9 @@ class Authority:
         """A certificate for a key (`kind` "priv", then `names` become its SANs) or a request ("pkcs10")."""
         lifetime = ["--lifetime", "365"]
         if expired:
-            yesterday = datetime.now(UTC) - timedelta(days=1)
-            lifetime = ["--dateform", DATE_FORMAT, "--not-before", (yesterday - timedelta(days=30)).strftime(DATE_FORMAT),
-                        "--not-after", yesterday.strftime(DATE_FORMAT)]  # fmt: skip
+            end = datetime.now(UTC) - timedelta(days=1)
+            dates = ((end - timedelta(days=30)).strftime(DATE_FORMAT), end.strftime(DATE_FORMAT))
+            lifetime = ["--dateform", DATE_FORMAT, "--not-before", dates[0], "--not-after", dates[1]]
         sans = [word for name in names for word in ("--san", name)]
         subject = ["--dn", f"O=Interop Lab, CN={names[0]}"] if names else []
         made = run(

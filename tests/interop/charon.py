@@ -65,7 +65,7 @@ class Charon:
     # -- its life --
 
     def configure(self, **settings: str | int) -> None:
-        """Run with exactly these settings of strongswan.conf; a running daemon is restarted only where they differ."""
+        """Run with exactly these settings; a running daemon is restarted only where they differ."""
         if self._process and settings == self.settings:
             return
         self.stop()
@@ -80,7 +80,7 @@ class Charon:
         command = ["ip", "netns", "exec", self.namespace, "unshare", "-m", "sh", "-c",
                    f"mount -t tmpfs tmpfs /var/run && exec {CHARON}"]  # fmt: skip
         environment = {"STRONGSWAN_CONF": str(self.folder / "strongswan.conf")}
-        self._process = start(command, output=self.folder / "output", environment=environment)
+        self._process = start(command, log=self.folder / "output", environment=environment)
         self._wait_until_it_answers(self._process)
 
     def _wait_until_it_answers(self, process: Popen[bytes]) -> None:
@@ -158,11 +158,10 @@ class Charon:
     def terminate_all(self) -> None:
         """End every IKE SA at once, without waiting for the peer."""
         with self.session() as session:
-            for sa in list(session.list_sas()):
-                for name in sa:
-                    with contextlib.suppress(CommandException):  # it may have ended by itself meanwhile
-                        for _ in session.terminate({"ike": name, "force": "yes", "timeout": 1000}):
-                            pass
+            for number in [sa["uniqueid"] for entry in session.list_sas() for sa in entry.values()]:
+                with contextlib.suppress(CommandException):  # it may have ended by itself meanwhile
+                    for _ in session.terminate({"ike-id": number, "force": "yes", "timeout": 1000}):
+                        pass
 
     def sas(self) -> list[dict[str, Any]]:
         """Its IKE SAs, as text: the peer's own view."""

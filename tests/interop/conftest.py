@@ -12,8 +12,8 @@ from tests.interop.charon import CHARON
 from tests.support import lacking
 
 INSTALL = (
-    "apt-get install -y --no-install-recommends strongswan-charon strongswan-swanctl strongswan-pki libcharon-extra-plugins "
-    "libstrongswan-standard-plugins libstrongswan-extra-plugins iproute2 iputils-ping"
+    "apt-get install -y --no-install-recommends strongswan-charon strongswan-swanctl strongswan-pki "
+    "libcharon-extra-plugins libstrongswan-standard-plugins libstrongswan-extra-plugins iproute2 iputils-ping"
 )
 
 

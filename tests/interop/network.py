@@ -4,17 +4,22 @@
     inner   10.88.1.1 in 10.88.1.0/24            10.88.2.1 in 10.88.2.0/24
     outer   10.88.0.1 --------- veth pair ------ 10.88.0.2
 
-Our inner host lives in the daemon's memory; strongSwan's inner address is one of its namespace, on `lo`. The names hold
-the process's number, so that two runs on one machine do not meet.
+Our inner host lives in the daemon's memory; strongSwan's inner address is one of its namespace, on `lo`. The names
+hold the process's number, so that two runs on one machine do not meet.
 """
 
+import contextlib
 import itertools
 import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.interop.processes import LabError, run
+from tests.interop.processes import LabError, run, start
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,48 @@ class Network:
         """For a strongSwan in our place, which has no inner host in memory."""
         run("ip", "-n", self.ours, "address", "add", f"{OURS.inner}/32", "dev", "lo")
 
-    def ping(self, *, count: int = 3, interval: float = 0.05) -> str:
+    def ping(self, count: int = 3) -> str:
         """Ping our inner host from strongSwan's side, through the tunnel; returns ping's own summary line."""
-        done = run(*self.ping_command(count=count, interval=interval), check=False)
-        lines = [line for line in done.stdout.decode().splitlines() if "packets transmitted" in line]
-        return lines[0] if lines else (done.stdout + done.stderr).decode(errors="replace")
+        done = run(*self._ping_command("-c", str(count)), check=False)
+        return _summary((done.stdout + done.stderr).decode(errors="replace"))
 
-    def ping_command(self, *, count: int | None = None, interval: float = 0.05) -> list[str]:
-        """The command that pings our inner host from strongSwan's inner address; without a count until interrupted."""
-        limit = [] if count is None else ["-c", str(count)]
-        return ["ip", "netns", "exec", self.theirs, "ping", "-n", "-i", str(interval), "-W", "2", *limit,
-                "-I", THEIRS.inner, OURS.inner]  # fmt: skip
+    @contextlib.contextmanager
+    def pinging(self, log: Path) -> Iterator["Pinging"]:
+        """Go on pinging until told to end."""
+        process = start(self._ping_command(), log=log, listen=True)
+        try:
+            yield Pinging(process)
+        finally:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+    def _ping_command(self, *options: str) -> list[str]:
+        source = ["-I", THEIRS.inner, OURS.inner]
+        return ["ip", "netns", "exec", self.theirs, "ping", "-n", "-i", "0.05", "-W", "2", *options, *source]
+
+
+class Pinging:
+    """A ping that goes on."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+
+    def wait_for_replies(self, count: int) -> None:
+        """Return after as many more replies."""
+        assert self._process.stdout is not None
+        while count:
+            line = self._process.stdout.readline()
+            if not line:
+                raise LabError("ping ended by itself")
+            count -= b"bytes from" in line
+
+    def end(self) -> str:
+        """Stop pinging; returns ping's own summary line."""
+        self._process.send_signal(signal.SIGINT)
+        return _summary(self._process.communicate()[0].decode(errors="replace"))
+
+
+def _summary(said: str) -> str:
+    return next((line for line in said.splitlines() if "packets transmitted" in line), said)
