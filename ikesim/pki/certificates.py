@@ -2,7 +2,7 @@
 
 The structure is read with the tolerant reader of pki/der.py, so that what other implementations accept is judged by
 named rules and not refused by a parser; keys are loaded by `cryptography`. Whatever is wrong inside a certificate
-that can be read at all is a *defect*, listed, and becomes a failed check of the path; only what cannot be read raises.
+that can be read at all is a *defect*: listed, and a failed check of the path. Only what cannot be read raises.
 """
 
 import hashlib

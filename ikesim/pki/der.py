@@ -1,7 +1,7 @@
 """One reader for DER, tolerant where real peers are sloppy, strict where a length could lie.
 
 It reads tag, length and value (X.690 8.1) with every length checked against the element around it. Non-minimal
-lengths are accepted, indefinite ones refused; nesting and the number of children are bounded. X.509 is not its affair.
+lengths are accepted, indefinite ones refused; nesting and the number of children are bounded.
 """
 
 from collections.abc import Iterator

@@ -6,6 +6,7 @@ or hide a NUL.
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from functools import cached_property
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -132,7 +133,7 @@ class Name:
 
     @cached_property
     def text(self) -> str:
-        """The name as people write it, in the order encoded, special characters escaped: "C=CH, O=Org A, CN=alice"."""
+        """The name as people write it, in the order encoded, escaped where needed: "C=CH, O=Org A, CN=alice"."""
         try:
             rdns = self.rdns
         except der.DerError as error:
@@ -171,6 +172,11 @@ def _attribute(oid: str, value: der.Element) -> Attribute:
     except UnicodeDecodeError:
         raise der.DerError(f"an attribute value that is not {codec}", value.start) from None
     return Attribute(oid, text, prepare(text))
+
+
+def rdn_text(rdn: Iterable[Attribute]) -> str:
+    """One RDN as people write it: "CN=alice", "CN=alice+serialNumber=7"."""
+    return "+".join(f"{ATTRIBUTE_NAMES.get(item.oid, item.oid)}={_escape(item)}" for item in rdn)
 
 
 def _escape(attribute: Attribute) -> str:
