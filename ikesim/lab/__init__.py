@@ -1,0 +1,1 @@
+"""Two endpoints with everything around them: their PKI, its services, and the stories they play."""
