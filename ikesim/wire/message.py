@@ -26,7 +26,7 @@ MAJOR_VERSION: Final = 2
 
 _HEADER: Final = Struct("!8s8sBBBBII")
 _GENERIC: Final = Struct("!BBH")
-_SKF: Final = Struct("!HH")
+_NUMBERS: Final = Struct("!HH")
 _CRITICAL: Final = 0x80
 
 P = TypeVar("P", bound=Body)
@@ -42,8 +42,11 @@ class Flags(IntFlag):
     RESPONSE = 32
 
 
+# plain integers: an attribute of an enum costs a lookup on every message
 _INITIATOR: Final = int(Flags.INITIATOR)
 _RESPONSE: Final = int(Flags.RESPONSE)
+_NONE: Final = int(PayloadType.NONE)
+_SEALED: Final = frozenset({int(PayloadType.SK), int(PayloadType.SKF)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,13 +219,13 @@ class Message:
     def protected(self) -> Protected | None:
         """The frame of the SK or SKF payload, None without one. Raises WireError where the fragment numbers lie."""
         raw = self.payloads[-1] if self.payloads else None
-        if raw is None or raw.kind not in (PayloadType.SK, PayloadType.SKF):
+        if raw is None or raw.kind not in _SEALED:
             return None
         start, number, total = raw.offset + PAYLOAD_HEADER_OCTETS, 0, 0
         if raw.kind == PayloadType.SKF:
             raw.payload()
-            number, total = _SKF.unpack_from(raw.body)
-            start += _SKF.size
+            number, total = _NUMBERS.unpack_from(raw.body)
+            start += _NUMBERS.size
         view = memoryview(self.octets)
         return Protected(raw.next_payload, view[:start], view[start:], start, number, total)
 
@@ -235,7 +238,7 @@ def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tup
     view = memoryview(data)
     payloads: list[Raw] = []
     position, size, kind = 0, len(view), first
-    while kind != PayloadType.NONE:
+    while kind != _NONE:
         if size - position < PAYLOAD_HEADER_OCTETS:
             raise _fault(f"{size - position} octets are no payload header", offset + position, kind)
         following, reserved, length = _GENERIC.unpack_from(view, position)
@@ -247,7 +250,7 @@ def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tup
         body = view[position + PAYLOAD_HEADER_OCTETS : end]
         payloads.append(Raw(kind, reserved & _CRITICAL != 0, following, body, offset + position))
         position = end
-        if kind == PayloadType.SK or kind == PayloadType.SKF:
+        if kind in _SEALED:
             break
         kind = following
     if position != size:
@@ -284,7 +287,7 @@ def protected_prefix(
     These octets are also what is authenticated beside the ciphertext. With a `total` the payload is SKF, else SK.
     """
     kind = PayloadType.SKF if total else PayloadType.SK
-    numbers = _SKF.pack(number, total) if total else b""
+    numbers = _NUMBERS.pack(number, total) if total else b""
     length = PAYLOAD_HEADER_OCTETS + len(numbers) + sealed_octets
     if length > 0xFFFF:
         raise _fault(f"a payload of {length} octets", HEADER_OCTETS, kind, "RFC 7296 3.14")

@@ -10,6 +10,7 @@ from struct import Struct
 from typing import Any, ClassVar, Final, Self
 
 from ikesim.errors import WireError
+from ikesim.reasons import Reason
 from ikesim.wire.proposals import Proposal, decode_proposals, encode_proposals
 from ikesim.wire.registry import NotifyType, PayloadType, ProtocolId
 from ikesim.wire.selectors import TrafficSelector, decode_selectors, encode_selectors
@@ -116,7 +117,14 @@ class _Identification(Body):
     @classmethod
     def decode(cls, body: memoryview, offset: int = 0) -> Self:
         """Read type and data; whether they fit each other is judged as an identity."""
-        cls._need(body, 4, offset, "RFC 7296 3.5")
+        if len(body) < 4:
+            raise WireError(
+                f"{len(body)} octets where 4 are the least",
+                rule="RFC 7296 3.5",
+                offset=offset,
+                payload=cls.kind,
+                reason=Reason.ID_INVALID,
+            )
         return cls(body[0], bytes(body[4:]), bytes(body[1:4]))
 
 

@@ -42,7 +42,7 @@ class Transform:
     attributes: tuple[tuple[int, bytes | int], ...] = ()
 
     def encode(self, *, last: bool) -> bytes:
-        """The transform substructure."""
+        """The transform substructure. Raises WireError when it outgrows its length field."""
         attributes = b""
         if self.key_length is not None:
             attributes = _PAIR.pack(_FORMAT_BIT | TransformAttribute.KEY_LENGTH, self.key_length)
@@ -51,8 +51,10 @@ class Transform:
                 attributes += _PAIR.pack(_FORMAT_BIT | kind, value)
             else:
                 attributes += _PAIR.pack(kind, len(value)) + value
-        more = _LAST if last else _MORE_TRANSFORMS
-        return _TRANSFORM.pack(more, _TRANSFORM.size + len(attributes), self.type, self.id) + attributes
+        length = _TRANSFORM.size + len(attributes)
+        if length > 0xFFFF:
+            raise _fault(f"a transform of {length} octets does not fit", 0, "3.3.2")
+        return _TRANSFORM.pack(_LAST if last else _MORE_TRANSFORMS, length, self.type, self.id) + attributes
 
 
 @dataclass(frozen=True, slots=True)

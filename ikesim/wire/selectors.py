@@ -129,10 +129,14 @@ def narrow(offered: Sequence[TrafficSelector], own: Sequence[TrafficSelector]) -
     another share contains are left out. Empty: TS_UNACCEPTABLE. At most 255 come out, as many as a payload can carry.
     """
     kept: list[TrafficSelector] = []
+    seen: set[TrafficSelector] = set()
     for theirs in offered:
         for ours in own:
             share = theirs.intersect(ours)
-            if share is None or any(known.contains(share) for known in kept):
+            if share is None or share in seen:
+                continue
+            seen.add(share)
+            if any(known.contains(share) for known in kept):
                 continue
             kept = [known for known in kept if not share.contains(known)]
             kept.append(share)
