@@ -10,6 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives import serialization
 
 from ikesim.pki.authority import Authority
+from ikesim.pki.authority.authority import serial_of
 from ikesim.pki.keys import Entropy, PrivateKey, make_key
 from ikesim.pki.snapshot import LocalCertificate, TrustStore
 from ikesim.pki.vault import Vault
@@ -72,7 +73,6 @@ class SimPki:
         self.now = now
         """The wall time at which what follows is issued, revoked and published; a `Pair` moves it on."""
         self.authorities: dict[str, Authority] = {}
-        self.parents: dict[str, str | None] = {}
         self.leaves: dict[str, Leaf] = {}
         self.vaults: dict[str, Vault] = {}
         self.crls: dict[str, bytes] = {}
@@ -86,28 +86,22 @@ class SimPki:
 
     def add_authority(self, name: str, *, parent: str | None = None, **knobs: Any) -> Authority:
         """A further CA, a root without `parent`; `knobs` go to `Authority.create`."""
+        issuer = self.authorities[parent] if parent else None
         settings: dict[str, Any] = {
-            "subject": f"O={self.root_of(parent) if parent else name}, CN={name}",
-            "issuer": self.authorities[parent] if parent else None,
+            "subject": f"O={issuer.root.name if issuer else name}, CN={name}",
+            "issuer": issuer,
             "now": self.now - AGE,
             "entropy": self._entropy.stream(f"authority {name}"),
+            "crl_at": (f"http://crl.{issuer.root.name if issuer else name}.example/{name}.crl",),
         }
-        if parent:
-            settings["crl_urls"] = (self.crl_url(parent),)
         authority = Authority.create(name, **{**settings, **knobs})
         self.authorities[name] = authority
-        self.parents[name] = parent
         self.publish(name)
         return authority
 
-    def root_of(self, authority: str) -> str:
-        """The root above a CA."""
-        parent = self.parents[authority]
-        return authority if parent is None else self.root_of(parent)
-
     def crl_url(self, authority: str) -> str:
         """Where a CA publishes its CRL in the simulated network."""
-        return f"http://crl.{self.root_of(authority)}.example/{authority}.crl"
+        return str(self.authorities[authority].crl_at[0])
 
     def vault(self, host: str) -> Vault:
         """The vault of a host."""
@@ -142,19 +136,19 @@ class SimPki:
             vault.delete(certificate_id)
         entropy = None if key == "rsa" else self._entropy.stream(f"key {certificate_id}")
         vault.generate(certificate_id, key, size, entropy=entropy)
-        settings: dict[str, Any] = {"crl_urls": (self.crl_url(issuer),)}
         certificate = self.authorities[issuer].issue(
             vault.public_key(certificate_id),
             subject if subject is not None else f"CN={host}",
-            sans=sans if sans is not None else [f"fqdn:{host}.example"],
-            now=now or self.now - AGE,
-            **{**settings, **knobs},
+            sans if sans is not None else [f"fqdn:{host}.example"],
+            now or self.now - AGE,
+            name=certificate_id,
+            **knobs,
         )
         return self.hold(certificate_id, certificate, host=host, issuer=issuer)
 
     def hold(self, certificate_id: str, certificate: bytes, *, host: str, issuer: str) -> Leaf:
         """Let a host hold this certificate (DER), whoever made it; the key pair must be in the host's vault."""
-        leaf = Leaf(certificate_id, host, issuer, certificate, _serial(certificate))
+        leaf = Leaf(certificate_id, host, issuer, certificate, serial_of(certificate))
         self.leaves[certificate_id] = leaf
         return leaf
 
@@ -164,20 +158,20 @@ class SimPki:
         Hosts that exist already learn it by a fetch, or by `Pair.load_crls`.
         """
         if name in self.leaves:
-            issuer, serial = self.leaves[name].issuer, self.leaves[name].serial
+            issuer, certificate = self.authorities[self.leaves[name].issuer], self.leaves[name].certificate
         else:
-            parent = self.parents[name]
-            if parent is None:
+            above, certificate = self.authorities[name].issuer, self.authorities[name].certificate
+            if above is None:
                 raise ValueError(f"{name} is a root: nobody can revoke it")
-            issuer, serial = parent, _serial(self.authorities[name].certificate)
-        self.authorities[issuer].revoke(serial, reason, at=self.now)
+            issuer = above
+        issuer.revoke(certificate, reason, at=self.now)
         if publish:
-            self.publish(issuer)
+            self.publish(issuer.name)
 
     def unrevoke(self, certificate_id: str) -> None:
         """Take a leaf off its issuer's CRL again, and publish it."""
         leaf = self.leaves[certificate_id]
-        self.authorities[leaf.issuer].unrevoke(leaf.serial)
+        self.authorities[leaf.issuer].unrevoke(leaf.certificate)
         self.publish(leaf.issuer)
 
     def publish(self, authority: str, *, now: datetime | None = None, **knobs: Any) -> bytes:
@@ -188,24 +182,21 @@ class SimPki:
         self.crls[authority] = crl
         return crl
 
-    def chain(self, authority: str) -> tuple[bytes, ...]:
-        """The certificates from a CA up to, and without, its root."""
-        parent = self.parents[authority]
-        return () if parent is None else (self.authorities[authority].certificate, *self.chain(parent))
-
     def store(self, host: str, *, crls: bool = True) -> TrustStore:
         """What a host holds: its certificates with chains, every root as a CA profile, and (`crls`) all CRLs."""
         held: dict[str, tuple[bytes, ...]] = {}
         for name, crl in self.crls.items() if crls else ():
-            root = self.root_of(name)
+            root = self.authorities[name].root.name
             held[root] = (*held.get(root, ()), crl)
         return TrustStore(
             local={
-                leaf.certificate_id: LocalCertificate(leaf.certificate_id, leaf.certificate, self.chain(leaf.issuer))
+                leaf.certificate_id: LocalCertificate(
+                    leaf.certificate_id, leaf.certificate, self.authorities[leaf.issuer].chain
+                )
                 for leaf in self.leaves.values()
                 if leaf.host == host
             },
-            ca={name: ca.certificate for name, ca in self.authorities.items() if self.parents[name] is None},
+            ca={name: ca.certificate for name, ca in self.authorities.items() if ca.issuer is None},
             crls=held,
         )
 
@@ -216,9 +207,3 @@ class SimPki:
             ca={name: der for name, der in store.ca.items() if name not in profiles},
             crls={name: ders for name, ders in store.crls.items() if name not in profiles},
         )
-
-
-def _serial(certificate: bytes) -> int:
-    from ikesim.pki.certificates import parse
-
-    return int(parse(certificate).serial)

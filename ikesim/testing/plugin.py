@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from ikesim.testing.pair import Pair
     from ikesim.testing.pki import SimPki
 
-_PAIRS: "pytest.StashKey[list[Pair]]" = pytest.StashKey()
+_PAIRS = pytest.StashKey["list[Pair]"]()
 
 
 @pytest.fixture
@@ -67,7 +67,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the story of each pair to the report of a failed test."""
     report = yield
-    if report.when == "call" and report.failed:
-        for number, pair in enumerate(item.stash.get(_PAIRS, []), 1):
+    if report.when == "call" and report.failed and _PAIRS in item.stash:
+        pairs = item.stash[_PAIRS]
+        for number, pair in enumerate(pairs, 1):
             report.sections.append((f"ikesim pair {number}", pair.world.report()))
     return report
