@@ -94,11 +94,11 @@ def sync_directory(path: Path) -> None:
 
 
 @contextmanager
-def write_lock(path: Path) -> Iterator[None]:
-    """Hold the short lock that orders the writers of one folder, across processes."""
+def folder_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Hold the short lock that orders writers and (`shared`) readers of one folder, across processes."""
     descriptor = _open_lock(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

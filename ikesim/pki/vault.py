@@ -94,6 +94,7 @@ class Vault:
         self._directory = directory
         self._clock = clock
         self._held: dict[str, _Held] = {}
+        self._changes = 0
 
     @classmethod
     def open(
@@ -137,6 +138,11 @@ class Vault:
         names = (path.name for path in self._directory.glob(f"*{_SUFFIX}") if not disk.is_leftover(path))
         return tuple(sorted(name.removesuffix(_SUFFIX) for name in names))
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Differs from an earlier one when key pairs were made or removed since, here or by another process."""
+        return self._changes, 0 if self._directory is None else os.stat(self._directory).st_mtime_ns
+
     def __contains__(self, certificate_id: str) -> bool:
         return certificate_id in self.ids()
 
@@ -151,7 +157,7 @@ class Vault:
         bits = check_size(kind, size)
         if self._directory is None:
             return self._generate(certificate_id, kind, bits, entropy)
-        with disk.write_lock(self._directory / "lock"):
+        with disk.folder_lock(self._directory / "lock"):
             return self._generate(certificate_id, kind, bits, entropy)
 
     def _generate(self, certificate_id: str, kind: str, bits: int, entropy: Entropy | None) -> KeyPair:
@@ -167,6 +173,7 @@ class Vault:
             disk.write_private(path, _pack(key, info))
             stamp = _stamp(path)
         self._held[certificate_id] = _Held(key, info, stamp)
+        self._changes += 1
         return info
 
     def _make(self, kind: str, bits: int, entropy: Entropy | None) -> PrivateKey:
@@ -218,9 +225,10 @@ class Vault:
         """Destroy a key pair; its ID is free afterwards. Raises NotFoundError."""
         self._get(certificate_id)
         if self._directory is not None:
-            with disk.write_lock(self._directory / "lock"):
+            with disk.folder_lock(self._directory / "lock"):
                 disk.remove_private(self._path(certificate_id))
         self._held.pop(certificate_id, None)
+        self._changes += 1
 
     def _path(self, certificate_id: str) -> Path:
         assert self._directory is not None
