@@ -1,15 +1,20 @@
-"""The configuration of an endpoint: TOML in, the frozen dataclasses of ike/ and pki/ out, or every fault at once."""
+"""The configuration of an endpoint: TOML in, the frozen dataclasses of ike/ and pki/ out, or every fault at once.
+
+Reading values takes pydantic and all that the protocol's types need, so it is imported on use: most commands want the
+state folder only.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ikesim.configuration.building import build_endpoint, check
-from ikesim.configuration.reading import Problems, read_document, read_tables
-from ikesim.ike.config import EndpointConfig
+from ikesim.configuration.document import read_document, resolved_state, state_folder
 
-__all__ = ["LoadedConfig", "load", "read"]
+if TYPE_CHECKING:
+    from ikesim.ike.config import EndpointConfig
+
+__all__ = ["LoadedConfig", "load", "read", "state_folder"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +22,7 @@ class LoadedConfig:
     """One file, read and checked."""
 
     file: Path
-    endpoint: EndpointConfig
+    endpoint: "EndpointConfig"
     state: Path
     """The state folder, absolute."""
     notes: tuple[str, ...] = ()
@@ -32,16 +37,17 @@ def load(path: str | Path) -> LoadedConfig:
 
 def read(document: Mapping[str, Any], file: Path) -> LoadedConfig:
     """Check a configuration given as TOML values; relative paths are relative to `file`."""
+    from ikesim.configuration.building import build_endpoint, check
+    from ikesim.configuration.reading import Problems, read_tables
+
     problems = Problems(str(file), document)
     tables = read_tables(document, problems)
     check(tables, problems)
     problems.raise_any()
     endpoint = build_endpoint(tables)
-    assert tables.endpoint is not None
-    state = Path(file.absolute().parent, tables.endpoint.model.state)
     notes = tuple(
         f"connection {connection.name} names no trusted-ca and no group: any CA profile may validate its peer"
         for connection in endpoint.connections.values()
         if connection.trusted_ca is None and connection.trusted_ca_group is None
     )
-    return LoadedConfig(file, endpoint, state, notes)
+    return LoadedConfig(file, endpoint, resolved_state(file, document["endpoint"]["state"]), notes)

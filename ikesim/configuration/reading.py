@@ -5,14 +5,12 @@ lead to its table.
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ikesim.configuration import schema
@@ -21,9 +19,6 @@ from ikesim.errors import ConfigurationError, Problem
 
 M = TypeVar("M", bound=schema.Table)
 Position = tuple[int, ...]
-
-MAX_OCTETS = 1024 * 1024
-"""A configuration file larger than this is a mistake (a device file, a log)."""
 
 _SHAPES: Mapping[str, type[schema.Table]] = {
     "endpoint": schema.EndpointTable,
@@ -97,33 +92,6 @@ class Problems:
         return tuple(position)
 
 
-def read_document(path: Path) -> dict[str, Any]:
-    """The file as TOML values. Raises ConfigurationError, with the line where there is one."""
-    try:
-        with path.open("rb") as stream:
-            octets = stream.read(MAX_OCTETS + 1)
-    except FileNotFoundError:
-        _refuse(path, "there is no such file")
-    except IsADirectoryError:
-        _refuse(path, "is a folder, not a configuration file")
-    except OSError as error:
-        _refuse(path, f"cannot be read: {error.strerror or error}")
-    if len(octets) > MAX_OCTETS:
-        _refuse(path, f"is larger than {MAX_OCTETS} octets: this is no configuration file")
-    try:
-        return tomllib.loads(octets.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        _refuse(path, f"is not UTF-8 text (at line {octets.count(10, 0, error.start) + 1})")
-    except tomllib.TOMLDecodeError as error:
-        _refuse(path, f"is not TOML: {error}")
-    except RecursionError:
-        _refuse(path, "is not usable TOML: it is nested too deeply")
-
-
-def _refuse(path: Path, message: str) -> NoReturn:
-    raise ConfigurationError([Problem(str(path), "", "", message)])
-
-
 def read_tables(document: Mapping[str, Any], problems: Problems) -> Tables:
     """Every table of the document, checked on its own."""
     tables = Tables()
@@ -190,7 +158,7 @@ def _read_table(
     for alias, name in aliases.items():
         if alias in values:
             try:
-                good[name] = _adapter(model, name).validate_python(values[alias])
+                good[name] = _adapter(model, name).validate_python(values[alias], strict=True)
             except ValidationError as error:
                 failed.add(name)
                 for detail in error.errors(include_url=False):
@@ -198,7 +166,7 @@ def _read_table(
         elif model.model_fields[name].is_required():
             failed.add(name)
             problems.add(path, alias, f"is required and missing from [{'.'.join(path)}]")
-    return Checked(path, model.model_construct(**good), frozenset(failed))
+    return Checked(path, cast(M, model.model_construct(**good)), frozenset(failed))
 
 
 @lru_cache(maxsize=256)
@@ -206,7 +174,7 @@ def _adapter(model: type[schema.Table], name: str) -> TypeAdapter[Any]:
     """A validator for one field alone (a model reports nothing about its own keys once one of them is missing)."""
     info = model.model_fields[name]
     annotation: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-    return TypeAdapter(annotation, config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+    return TypeAdapter(annotation)
 
 
 def _refuse_unknown(

@@ -1,0 +1,346 @@
+"""The shell around one endpoint: receive, drain, send, re-arm.
+
+Everything that the core decides leaves it through four queues with one sequence; `EndpointHost` carries each item to
+where it goes, in that order, after every input. Nothing here knows the protocol.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar
+
+from ikesim.configuration import LoadedConfig
+from ikesim.daemon.boundary import Boundary
+from ikesim.daemon.fetcher import Fetcher
+from ikesim.daemon.ports import SystemPorts
+from ikesim.daemon.sockets import UdpSocket
+from ikesim.errors import IkesimError, UsageError
+from ikesim.esp.host import InnerHost
+from ikesim.ike.config import EndpointConfig
+from ikesim.ike.endpoint import Endpoint
+from ikesim.ike.events import Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged
+from ikesim.ike.ids import SaId
+from ikesim.ike.ports import Datagram, Fetch, InnerPacket
+from ikesim.ike.status import status
+from ikesim.pki.store import PkiStore
+from ikesim.wire.address import Address, Path
+
+log = logging.getLogger("ikesim.daemon")
+
+T = TypeVar("T")
+
+INBOX = 4096
+"""Datagrams waiting for the core; more are dropped, as the kernel would. Four seconds at 1,000 a second."""
+BATCH = 32
+"""Datagrams handled before timers, fetches and the control API get their turn."""
+STOP_PATIENCE = 2.0
+"""Seconds that peers have to answer our DELETE when the daemon stops."""
+DECISIONS = 200
+"""Decisions remembered for the control API."""
+
+
+class Recording(Protocol):
+    """What `ikesim.capture.recorder.Recorder` offers."""
+
+    def record(self, octets: bytes, path: Path, at: datetime, *, outbound: bool, endpoint: str = "") -> None:
+        """Write one datagram."""
+        ...
+
+
+class EndpointHost:
+    """One endpoint of this process, with its sockets, timer, fetches and inner network."""
+
+    def __init__(
+        self, loaded: LoadedConfig, store: PkiStore, *, recorder: Recording | None = None, strict: bool = False
+    ) -> None:
+        self.loaded = loaded
+        self.config = loaded.endpoint
+        self.store = store
+        self.ports = SystemPorts(store)
+        self.boundary = Boundary(strict=strict)
+        self.fetcher = Fetcher(allow_private=self.config.fetch_private_addresses)
+        self.observers: list[Callable[[Event], None]] = []
+        """Called with every event, in order, before anything later leaves the host."""
+        self.inner_observers: list[Callable[[bytes], None]] = []
+        """Called with every IP packet that came through a CHILD SA."""
+        self.decisions: deque[dict[str, Any]] = deque(maxlen=DECISIONS)
+        self.inbox_dropped = 0
+        self.sockets: dict[Address, UdpSocket] = {}
+        self.endpoint: Endpoint
+        self._recorder = recorder
+        self._inner: InnerHost
+        self._inbox: deque[tuple[bytes, Path]] = deque()
+        self._arrived = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pumping = False
+
+    @property
+    def name(self) -> str:
+        """The endpoint's name."""
+        return self.config.name
+
+    def now(self) -> float:
+        """The monotonic clock that the core's timers run on."""
+        return asyncio.get_running_loop().time()
+
+    async def start(self) -> Ready:
+        """Bind the sockets, start the core with the ports that they really have, and initiate what starts at once.
+
+        Raises UsageError when a socket cannot be bound; nothing stays open then.
+        """
+        try:
+            listen = [await self._bind(address) for address in self.config.listen]
+            listen_nat_t = [await self._bind(address) for address in self.config.listen_nat_t]
+        except IkesimError:
+            await self._close_sockets()
+            raise
+        self.config = with_real_ports(self.config, listen, listen_nat_t)
+        self.endpoint = Endpoint(self.config, self.ports)
+        self._inner = inner_host(self.config)
+        self._spawn(self._handle_inbox(), "datagrams")
+        ready = Ready(
+            sequence=0,
+            time=self.ports.wall(self.now()),
+            endpoint=self.name,
+            listen=tuple(listen),
+            listen_nat_t=tuple(listen_nat_t),
+        )
+        self._publish(ready)
+        for connection in self.config.connections.values():
+            if connection.start == "immediately":
+                self.boundary.contain(f"the start of {connection.name}", self.initiate, connection.name)
+        return ready
+
+    async def stop(self) -> None:
+        """Delete every SA, give the peers a moment to answer, and let go of everything."""
+        for sa in self.sa_ids():
+            self.boundary.contain(f"the end of {sa}", self.act, partial(self.endpoint.terminate, sa))
+        closed = asyncio.Event()
+
+        def look(event: Event) -> None:
+            if isinstance(event, (SaClosed, SaRefused)) and not self.sa_ids():
+                closed.set()
+
+        self.observers.append(look)
+        if self.sa_ids():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(closed.wait(), STOP_PATIENCE)
+        for socket in self.sockets.values():
+            await socket.flush()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.fetcher.close()
+        await self._close_sockets()
+
+    # What people ask of an endpoint.
+
+    def act(self, action: Callable[[float], T]) -> T:
+        """Do something with the core now, and carry on what it emits. Raises what the action raises."""
+        try:
+            return action(self.now())
+        finally:
+            self._pump()
+
+    def initiate(self, connection: str) -> SaId:
+        """Begin an IKE SA."""
+        return self.act(lambda now: self.endpoint.initiate(connection, now))
+
+    def status(self) -> dict[str, Any]:
+        """The document of `ikesim status`, with the shell's own counters."""
+        document = status(self.endpoint, self.now())
+        document["counters"] = {**document["counters"], **self.counters()}
+        return document
+
+    def sa_ids(self) -> list[SaId]:
+        """The IKE SAs there are, in any state."""
+        return [SaId(sa["id"]) for sa in status(self.endpoint, self.now())["ike_sas"]]
+
+    def counters(self) -> dict[str, int]:
+        """What the shell counts."""
+        sockets = [socket.counters for socket in self.sockets.values()]
+        return {
+            "datagrams_received": sum(counters.received for counters in sockets),
+            "datagrams_sent": sum(counters.sent for counters in sockets),
+            "socket_errors": sum(counters.receive_errors + counters.send_errors for counters in sockets),
+            "inbox_dropped": self.inbox_dropped,
+            "outbox_dropped": sum(counters.outbox_dropped for counters in sockets),
+            "fetches": self.fetcher.performed,
+            "internal_errors": self.boundary.dropped,
+        }
+
+    def reconfigure(self, loaded: LoadedConfig) -> list[Any]:
+        """Use another configuration from now on. Raises UsageError for what needs a restart."""
+        old, new = self.loaded, loaded
+        for key, before, after in (
+            ("name", old.endpoint.name, new.endpoint.name),
+            ("listen", old.endpoint.listen, new.endpoint.listen),
+            ("listen-nat-t", old.endpoint.listen_nat_t, new.endpoint.listen_nat_t),
+            ("state", old.state, new.state),
+        ):
+            if before != after:
+                raise UsageError(f"endpoint.{key} has changed in {loaded.file}: that needs a restart of the daemon")
+        config = with_real_ports(new.endpoint, self.config.listen, self.config.listen_nat_t)
+        changes = self.act(lambda now: self.endpoint.reconfigure(config, now))
+        self.loaded, self.config = loaded, config
+        self.fetcher.allow_private = config.fetch_private_addresses
+        self._inner = inner_host(config)
+        return list(changes)
+
+    # The loop.
+
+    def _receive(self, octets: bytes, path: Path) -> None:
+        """A socket has a datagram."""
+        if len(self._inbox) >= INBOX:
+            self.inbox_dropped += 1
+            return
+        self._inbox.append((octets, path))
+        self._arrived.set()
+
+    async def _handle_inbox(self) -> None:
+        while True:
+            await self._arrived.wait()
+            for _ in range(min(len(self._inbox), BATCH)):
+                octets, path = self._inbox.popleft()
+                self._record(octets, path, outbound=False)
+                self.boundary.contain(
+                    f"a datagram from {path.remote}", self.endpoint.receive, octets, path, self.now()
+                )
+                self._pump()
+            if not self._inbox:
+                self._arrived.clear()
+            await asyncio.sleep(0)
+
+    def _fire(self, deadline: float) -> None:
+        """The timer is due; an event loop may be early by its clock's resolution, the core is never."""
+        self._timer = None
+        self.boundary.contain("timers", self.endpoint.advance, max(self.now(), deadline))
+        self._pump()
+
+    def _pump(self) -> None:
+        """Carry everything that the core has emitted to where it goes, then set the timer."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while emitted := self._emitted():
+                for item in emitted:
+                    self.boundary.contain(f"the core's {type(item).__name__}", self._carry, item)
+        finally:
+            self._pumping = False
+        self._rearm()
+
+    def _emitted(self) -> list[Datagram | InnerPacket | Event | Fetch]:
+        core = self.endpoint
+        emitted = [*core.datagrams(), *core.inner_packets(), *core.events(), *core.fetches()]
+        emitted.sort(key=attrgetter("sequence"))
+        return emitted
+
+    def _carry(self, item: Datagram | InnerPacket | Event | Fetch) -> None:
+        match item:
+            case Datagram():
+                socket = self.sockets[item.path.local]
+                self._record(item.octets, item.path, outbound=True)
+                socket.send(item.octets, item.path.remote)
+            case InnerPacket():
+                for observer in tuple(self.inner_observers):
+                    observer(item.packet)
+                reply = self._inner.receive(item.packet)
+                if reply is not None:
+                    self.endpoint.send_inner(reply, self.now())
+            case Fetch():
+                self._spawn(self._fetch(item), f"fetch {item.id}")
+            case _:
+                self._publish(item)
+
+    def _rearm(self) -> None:
+        deadline = self.endpoint.next_deadline()
+        if self._timer is not None:
+            if self._timer.when() == deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._fire, deadline)
+
+    async def _fetch(self, fetch: Fetch) -> None:
+        result = await self.fetcher.fetch(fetch.request)
+        self.boundary.contain("a fetched document", self.endpoint.fetched, fetch.id, result, self.now())
+        self._pump()
+
+    def _publish(self, event: Event) -> None:
+        if isinstance(event, (SaEstablished, SaRefused)) and event.decision is not None:
+            by = event.by if isinstance(event, SaRefused) else None
+            self.decisions.append(
+                {"sa": event.sa, "connection": event.connection, "by": by, "decision": event.decision.to_json()}
+            )
+        if isinstance(event, TrustChanged) and event.crl is not None and event.ca_profile is not None:
+            self._keep_crl(event.ca_profile, event.crl, event.url or "")
+        for observer in tuple(self.observers):
+            observer(event)
+
+    def _keep_crl(self, profile: str, crl: bytes, url: str) -> None:
+        try:
+            self.store.save_fetched_crl(profile, crl, url)
+        except (IkesimError, OSError) as error:
+            log.warning("the CRL of %s could not be kept: %s", profile, error)
+            return
+        self.endpoint.trust_changed(self.now())
+
+    def _record(self, octets: bytes, path: Path, *, outbound: bool) -> None:
+        if self._recorder is None:
+            return
+        try:
+            at = self.ports.wall(self.now())
+            self._recorder.record(octets, path, at, outbound=outbound, endpoint=self.name)
+        except OSError as error:
+            self._recorder = None
+            log.warning("recording ends: %s", error)
+
+    async def _bind(self, address: Address) -> Address:
+        socket = await UdpSocket.bind(address, self._receive)
+        self.sockets[socket.local] = socket
+        return socket.local
+
+    async def _close_sockets(self) -> None:
+        for socket in self.sockets.values():
+            await socket.close()
+        self.sockets.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=f"{self.name}: {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def with_real_ports(
+    config: EndpointConfig, listen: Sequence[Address], listen_nat_t: Sequence[Address]
+) -> EndpointConfig:
+    """The configuration with the addresses that the sockets really got, in the same order as configured."""
+    real = dict(zip(config.listen, listen, strict=True))
+    real_nat_t = dict(zip(config.listen_nat_t, listen_nat_t, strict=True))
+    connections = {
+        name: replace(connection, local=real[connection.local], local_nat_t=real_nat_t[connection.local_nat_t])
+        for name, connection in config.connections.items()
+    }
+    return replace(config, listen=tuple(listen), listen_nat_t=tuple(listen_nat_t), connections=connections)
+
+
+def inner_host(config: EndpointConfig) -> InnerHost:
+    """The in-memory host that owns every local selector of every connection."""
+    selectors = [
+        selector
+        for connection in config.connections.values()
+        for child in connection.children
+        for selector in child.local_ts
+    ]
+    return InnerHost(selectors)

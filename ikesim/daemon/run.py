@@ -1,0 +1,165 @@
+"""`ikesim run`: endpoints in one process until a signal comes."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from ikesim.configuration import LoadedConfig, load
+from ikesim.daemon.control import ControlServer
+from ikesim.daemon.hints import hint
+from ikesim.daemon.host import EndpointHost, Recording
+from ikesim.daemon.readiness import unready
+from ikesim.daemon.safe import escaped
+from ikesim.daemon.state import StateLock, prepare
+from ikesim.daemon.text import log_line
+from ikesim.errors import ConfigurationError, UsageError
+from ikesim.ike.events import Event, Ready, SaRefused
+from ikesim.pki.store import PkiStore
+
+if TYPE_CHECKING:
+    from ikesim.capture.keys import KeyLog
+
+log = logging.getLogger("ikesim.daemon")
+
+
+class Output:
+    """Events as JSON lines on one stream, as sentences on the other."""
+
+    def __init__(self, machine: TextIO, human: TextIO) -> None:
+        self._machine: TextIO | None = machine
+        self._human = human
+
+    def event(self, event: Event, config: Path) -> None:
+        """Write one event; a reader that has gone away ends the JSON lines, not the daemon."""
+        print(log_line(event), file=self._human, flush=True)
+        if isinstance(event, SaRefused):
+            verdict = {**event.to_json(), "connection": event.connection}
+            if help_line := hint(verdict, config):
+                self.say(f"{event.endpoint}: {help_line}")
+        if self._machine is None:
+            return
+        try:
+            print(json.dumps(event.to_json()), file=self._machine, flush=True)
+        except BrokenPipeError:
+            self._machine = None
+            self.say("nobody reads the events on stdout any more; they are no longer written there")
+
+    def say(self, text: str) -> None:
+        """A line for people that is no event."""
+        clock = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
+        print(f"{clock} {escaped(text)}", file=self._human, flush=True)
+
+
+def load_all(paths: Sequence[Path]) -> list[LoadedConfig]:
+    """Every configuration, or ConfigurationError with the faults of all of them."""
+    loaded, problems = [], []
+    for path in paths:
+        try:
+            loaded.append(load(path))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return loaded
+
+
+async def run(
+    loaded: Sequence[LoadedConfig],
+    output: Output,
+    *,
+    ready_file: Path | None = None,
+    capture: Path | None = None,
+    keys: Path | None = None,
+) -> None:
+    """Run endpoints until SIGINT or SIGTERM; then delete their SAs and end.
+
+    Raises UsageError for whatever keeps one of them from starting; then none runs.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with contextlib.AsyncExitStack() as stack:
+        recorder = _recorder(capture, stack)
+        key_log = _key_log(keys, output, stack)
+        hosts = [await _start(config, output, recorder, key_log, stack) for config in loaded]
+        lines = "".join(f"{json.dumps(ready.to_json())}\n" for _, ready in hosts)
+        if ready_file is not None:
+            _write_at_once(ready_file, lines)
+        await stopping.wait()
+        output.say("stopping: SAs are deleted")
+        await asyncio.gather(*(host.stop() for host, _ in hosts))
+
+
+async def _start(
+    config: LoadedConfig,
+    output: Output,
+    recorder: Recording | None,
+    key_log: "KeyLog | None",
+    stack: contextlib.AsyncExitStack,
+) -> tuple[EndpointHost, Ready]:
+    """One endpoint with its lock, store, sockets and control API, which `stack` takes down again."""
+    prepare(config.state)
+    lock = StateLock(config.state)
+    stack.callback(lock.release)
+    store = PkiStore.open(config.state)
+    host = EndpointHost(config, store, recorder=recorder)
+    if key_log is not None:
+        host.ports.hooks.on_install = key_log.install
+    host.observers.append(lambda event: output.event(event, config.file))
+    for note in (*config.notes, *(item.message for item in unready(config, store.snapshot()))):
+        output.say(f"{config.endpoint.name}: {note}")
+    ready = await host.start()
+    if key_log is not None:
+        key_log.decode_ports_of(host.config)
+    stack.push_async_callback(host.stop)
+    control = ControlServer(host)
+    stack.push_async_callback(control.stop)
+    await control.start()
+    return host, ready
+
+
+def _recorder(path: Path | None, stack: contextlib.AsyncExitStack) -> Recording | None:
+    if path is None:
+        return None
+    from ikesim.capture.recorder import Recorder
+
+    recorder = Recorder(path)
+    stack.callback(recorder.close)
+    return recorder
+
+
+def _key_log(folder: Path | None, output: Output, stack: contextlib.AsyncExitStack) -> "KeyLog | None":
+    if folder is None:
+        return None
+    from ikesim.capture.keys import KeyLog
+
+    return stack.enter_context(KeyLog(folder, output.say))
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Write a file so that nobody sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"the ready file {path} cannot be written: {error.strerror or error}") from None
+
+
+def main(
+    paths: Sequence[Path], *, ready_file: Path | None = None, capture: Path | None = None, keys: Path | None = None
+) -> None:
+    """Load and run, with the log of the rooms below on stderr too."""
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
+    loaded = load_all(paths)
+    asyncio.run(run(loaded, Output(sys.stdout, sys.stderr), ready_file=ready_file, capture=capture, keys=keys))

@@ -1,0 +1,76 @@
+"""The state folder: who may enter it, one daemon at a time, and a socket path that the kernel accepts.
+
+Light on imports: the command line uses it to find a running daemon.
+"""
+
+import contextlib
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ikesim.errors import UsageError
+
+SOCKET_NAME = "control.sock"
+LOCK_NAME = "daemon.lock"
+MAX_SOCKET_PATH = 100
+"""Octets; sockaddr_un holds 108 on Linux, 104 elsewhere."""
+
+
+def prepare(state: Path) -> None:
+    """Create the state folder, or check that only its owner may enter it. Raises UsageError."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = state.stat()
+    except OSError as error:
+        raise UsageError(f"the state folder {state} cannot be made: {error.strerror or error}") from None
+    if not stat.S_ISDIR(found.st_mode):
+        raise UsageError(f"the state folder {state} is not a folder")
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        raise UsageError(f"the state folder {state} is open to others (mode {mode:04o}); run: chmod 700 {state}")
+
+
+class StateLock:
+    """Holds the state folder for one daemon; the kernel lets go of it when the process ends."""
+
+    def __init__(self, state: Path) -> None:
+        try:
+            self._descriptor = os.open(state / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UsageError(f"the state folder {state} cannot be used: {error.strerror or error}") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            by = f" (process {holder})" if holder.isdigit() else ""
+            raise UsageError(f"another daemon{by} already runs on the state folder {state}") from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let the next daemon in."""
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def socket_path(state: Path) -> Iterator[str]:
+    """A path to the control socket that fits into a socket address.
+
+    A long one leads through a private folder in the runtime or temporary directory, which exists only as long as it
+    takes to bind or connect.
+    """
+    path = state / SOCKET_NAME
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
+        yield str(path)
+        return
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    if len(os.fsencode(base)) > 60 or not os.path.isdir(base):
+        base = "/tmp"
+    with tempfile.TemporaryDirectory(prefix="ikesim-", dir=base) as folder:
+        link = Path(folder, "state")
+        link.symlink_to(state)
+        yield str(link / SOCKET_NAME)
