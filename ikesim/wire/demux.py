@@ -35,6 +35,9 @@ def classify(
     if octets == KEEPALIVE:
         return DatagramKind.KEEPALIVE, octets
     if octets[:4] == MARKER:
+        # where nobody uses the marker (port 500) an SPI may start like one; a header fits at one of the places only
+        if _plausible(octets) and not _plausible(octets[4:]):
+            return DatagramKind.IKE, octets
         return DatagramKind.MARKED_IKE, octets[4:]
     known = known_spis if callable(known_spis) else known_spis.__contains__
     if (len(octets) >= 8 and known(octets[:8])) or _plausible(octets):

@@ -22,6 +22,12 @@ TABLE = {
     "marked": (bytes(4) + ike(), DatagramKind.MARKED_IKE, ike()),
     "marked-of-another-length": (bytes(4) + ike(stated=5), DatagramKind.MARKED_IKE, ike(stated=5)),
     "marker-alone": (bytes(4), DatagramKind.MARKED_IKE, b""),
+    "bare-with-an-spi-like-the-marker": (ike(bytes(4) + b"spi_"), DatagramKind.IKE, ike(bytes(4) + b"spi_")),
+    "bare-with-an-spi-like-the-marker-wrong-length": (
+        ike(bytes(4) + b"spi_", stated=7),
+        DatagramKind.MARKED_IKE,
+        ike(bytes(4) + b"spi_", stated=7)[4:],
+    ),
     "bare-new": (ike(), DatagramKind.IKE, ike()),
     "bare-known-spi": (ike(OUR_SPI), DatagramKind.IKE, ike(OUR_SPI)),
     "bare-known-spi-wrong-length": (ike(OUR_SPI, stated=1), DatagramKind.IKE, ike(OUR_SPI, stated=1)),
