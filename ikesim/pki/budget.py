@@ -39,13 +39,11 @@ class Budget:
     names: int = NAMES
     policies: int = POLICIES
 
-    def signature(self) -> bool:
-        """Spend one verification, also where a cache knows its result (or the answer would depend on the cache).
-
-        False when none is left.
-        """
+    def signature(self) -> None:
+        """Spend one verification, also where a cache knows its result: answers must not depend on what is cached."""
         self.signatures -= 1
-        return self.signatures >= 0
+        if self.signatures < 0:
+            raise BudgetExceeded("signatures", SIGNATURES)
 
     def step(self) -> None:
         """Spend one link of the search."""

@@ -60,7 +60,7 @@ class Identity:
         prefix, colon, value = text.partition(":")
         if not colon or prefix not in _PREFIXES:
             raise IdentityError(
-                f"{show(text)!r} does not name its type: write one of {', '.join(p + ':' for p in _PREFIXES)} before it"
+                f"{show(text)!r} does not name its type: one of {', '.join(p + ':' for p in _PREFIXES)} goes before it"
             )
         kind = _PREFIXES[prefix]
         try:
@@ -391,7 +391,8 @@ def _near_names(claimed: Name, certificate: Certificate) -> Iterable[str]:
         pairs = zip(claimed.rdns, certificate.subject.rdns, own, subject, strict=True)
         differing = [(ours, theirs) for ours, theirs, key, other in pairs if key != other]
         if len(differing) == 1:
-            yield f"one RDN differs: {rdn_text(differing[0][0])} was claimed, the subject has {rdn_text(differing[0][1])}"
+            claims, has = map(rdn_text, differing[0])
+            yield f"one RDN differs: {claims} was claimed, the subject has {has}"
     elif missing := [r for r, key in zip(certificate.subject.rdns, subject, strict=True) if key not in own]:
         if len(missing) == len(subject) - len(own):
             yield f"the subject has more: {', '.join(map(rdn_text, missing))}"
