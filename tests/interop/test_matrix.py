@@ -181,11 +181,12 @@ def _fill_our_store(lab: Lab) -> None:
         issuer.issue(request, certificate, kind="pkcs10", expired=leaf.expired)
         if leaf.revoked:
             issuer.revoke(certificate)
+        if leaf.issuer == "intermediate":
+            certificate.write_bytes(certificate.read_bytes() + issuer.certificate)
         ikesim("pki", "load", certificate, "--as", leaf.name, *at)
     lab.crls = {name: lab.authorities[name].crl() for name in ("north", "south", "near", "far")}
     for name in ROOTS_WE_HOLD:
         ikesim("pki", "load", lab.authorities[name].path, "--ca", name, *at)
-    ikesim("pki", "load", lab.authorities["near"].path, *at)
     for name, profile in (("north", "north"), ("south", "south"), ("far", "north")):
         ikesim("pki", "load", lab.crls[name], "--crl", profile, *at)
 
