@@ -104,32 +104,6 @@ def folder_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
         os.close(descriptor)
 
 
-class OwnerLock:
-    """The lock that a daemon holds on its state folder as long as it lives; the kernel frees it with the process."""
-
-    def __init__(self, path: Path, subject: str) -> None:
-        """Take the lock. Raises UsageError when another process holds it; `subject` is named in the sentence."""
-        self._descriptor = _open_lock(path)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(self._descriptor, 20).decode("ascii", "replace").strip()
-            os.close(self._descriptor)
-            self._descriptor = -1
-            raise UsageError(
-                f"{subject} is in use by another daemon (process {holder or 'unknown'}): "
-                "stop it, or name another state folder"
-            ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
-
-    def release(self) -> None:
-        """Give the lock back; a second call does nothing."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-
 def _open_lock(path: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)

@@ -235,7 +235,7 @@ def _profile_of(state: State, order: Order, crl: Crl) -> str:
 
 
 def _judge_crl(state: State, order: Order, profile: str, crl: Crl) -> list[str]:
-    """What is odd about a CRL for a profile. Raises UsageError when it names the profile's CA and that did not sign."""
+    """What is odd about a CRL for a profile. Raises UsageError when it names the profile's CA, which did not sign."""
     warnings: list[str] = []
     ca = state.ca.get(profile)
     if ca is None:

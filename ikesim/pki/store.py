@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
-from ikesim.errors import IkesimError, NotFoundError, UsageError
+from ikesim.errors import NotFoundError, UsageError
 from ikesim.pki import catalogue, disk, loading
 from ikesim.pki.catalogue import State
 from ikesim.pki.chains import chain_above
@@ -45,7 +45,6 @@ class PkiStore:
         self._state = State()
         self._stamp: tuple[int, int] | None = None
         self._snapshot: tuple[tuple[int, int], TrustStore] | None = None
-        self._lock: disk.OwnerLock | None = None
 
     @classmethod
     def open(
@@ -53,39 +52,19 @@ class PkiStore:
         state: Path,
         *,
         key_protection: bool = False,
-        exclusive: bool = False,
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
-        """The store in the state folder `state`, made when missing.
+        """The store in the state folder `state`, made when missing. `clock` dates what is made and loaded.
 
-        `exclusive` is for daemons: a second one on the same folder is refused. `clock` dates what is made and loaded.
-        Raises UsageError when the folder is in use, damaged, of another version, or open to others.
+        Raises UsageError when it is damaged, of another version, or open to others. That one daemon at a time uses a
+        state folder is the daemon's matter; commands and a daemon share a store.
         """
         disk.open_directory(state)
-        lock = disk.OwnerLock(state / "daemon.lock", f"the state folder {state}") if exclusive else None
-        try:
-            directory = state / "pki"
-            disk.open_directory(directory)
-            store = cls(directory, Vault.open(directory / "keys", key_protection, clock=clock), clock)
-            store._refresh()
-        except IkesimError:
-            if lock is not None:
-                lock.release()
-            raise
-        store._lock = lock
+        directory = state / "pki"
+        disk.open_directory(directory)
+        store = cls(directory, Vault.open(directory / "keys", key_protection, clock=clock), clock)
+        store._refresh()
         return store
-
-    def close(self) -> None:
-        """Let another daemon have the folder; a second call does nothing."""
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<PkiStore {self.directory}>"
