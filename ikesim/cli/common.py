@@ -13,6 +13,7 @@ from typing import IO, Any, TypeVar
 import click
 
 from ikesim.configuration import state_folder
+from ikesim.daemon.safe import escaped
 from ikesim.daemon.state import socket_path
 from ikesim.errors import ConfigurationError, IkesimError, NotFoundError
 
@@ -45,7 +46,7 @@ class Failure(click.ClickException):
         if self._as_json:
             print_json(self._document)
         for line in self.message.splitlines():
-            click.echo(f"ikesim: {line}", err=True)
+            click.echo(f"ikesim: {escaped(line, 2000)}", err=True)
 
 
 def _note_json(context: click.Context, parameter: click.Parameter, value: bool) -> bool:

@@ -188,12 +188,10 @@ def _refuse_unknown(
 
 def _unknown(key: str, accepted: Sequence[str]) -> str:
     """What to say about a key that its table does not have."""
-    near = nearest(key, accepted)
-    if not near:
-        homes = [name for name, model in _SHAPES.items() if key in _keys(model)]
-        if homes:
-            return f"unknown key here; it belongs into [{homes[0]}]"
-    return f"unknown key{near or ''}; accepted are {', '.join(accepted)}" if accepted else "unknown key"
+    homes = [name for name, model in _SHAPES.items() if key in _keys(model)]
+    if homes:
+        return f"unknown key here; it belongs into [{homes[0]}]"
+    return f"unknown key{nearest(key, accepted)}; accepted are {', '.join(accepted)}"
 
 
 def _keys(model: type[schema.Table]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator
 
 from ikesim.errors import IkesimError
 from ikesim.ike.negotiation import parse_esp_proposal, parse_ike_proposal
@@ -40,6 +40,19 @@ def read_duration(value: object) -> float:
     elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return float(match[1]) * _UNITS[match[2]]
     raise ValueError(f'{shown(value)} is not a duration: write "30s", "5m", "4h", "2d" or a number of seconds')
+
+
+def _duration_from(minimum: str, maximum: str = "36500d") -> Callable[[object], float]:
+    """A reader of durations within limits."""
+    least, most = read_duration(minimum), read_duration(maximum)
+
+    def read(value: object) -> float:
+        seconds = read_duration(value)
+        if not least <= seconds <= most:
+            raise ValueError(f"{shown(value)} is not accepted: it must be from {minimum} to {maximum}")
+        return seconds
+
+    return read
 
 
 def read_percentage(value: object) -> float:
@@ -159,9 +172,9 @@ def kind(value: object) -> str:
 
 Name = Annotated[str, PlainValidator(_text(check_name))]
 Duration = Annotated[float, BeforeValidator(read_duration)]
-PositiveDuration = Annotated[float, BeforeValidator(read_duration), Field(gt=0)]
-RefreshInterval = Annotated[float, BeforeValidator(read_duration), Field(le=8784 * 3600)]
-Keepalive = Annotated[float, BeforeValidator(read_duration), Field(ge=1, le=300)]
+PositiveDuration = Annotated[float, BeforeValidator(_duration_from("1ms"))]
+RefreshInterval = Annotated[float, BeforeValidator(_duration_from("0s", "8784h"))]
+Keepalive = Annotated[float, BeforeValidator(_duration_from("1s", "300s"))]
 Percentage = Annotated[float, BeforeValidator(read_percentage)]
 LocalAddress = Annotated[Address, PlainValidator(_text(_read_local_address))]
 PeerAddress = Annotated[Address, PlainValidator(_text(_read_peer_address))]
