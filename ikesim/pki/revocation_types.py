@@ -48,6 +48,8 @@ class RevocationContext:
     crl_loaded_at: Mapping[bytes, float] = field(default_factory=dict)
     """As in `TrustStore`."""
     fetch: bool = False
+    schemes: frozenset[str] | None = None
+    """Names of the signature algorithms allowed on CRLs and responses; None: all but those with MD5 or SHA-1."""
     nonce: bytes | None = None
     """1 to 32 octets for OCSP requests; None: derived from the request and `at`."""
     active: frozenset[bytes] = frozenset()
