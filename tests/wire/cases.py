@@ -96,6 +96,12 @@ CASES = (
     _case("id-reserved-kept", IDi(11, b"k", reserved=b"\1\2\3"), "0b 010203 6b", 4),
     _case("id-null", IDi(13, b""), "0d 000000", 4),
     _case("cert", CERT(4, b"\x30\x03\x02\x01\x05"), "04 3003020105", 1),
+    _case(
+        "cert-hash-and-url",
+        CERT(12, b"\x5c" * 20 + b"http://pki.example/alice.der"),
+        "0c" + "5c" * 20 + b"http://pki.example/alice.der".hex(),
+        1,
+    ),
     _case("certreq", CERTREQ(4, b"\xaa" * 20 + b"\xbb" * 20), "04" + "aa" * 20 + "bb" * 20, 1),
     _case("certreq-empty", CERTREQ(4, b""), "04", 1),
     _case("auth", AUTH(14, b"\x0c" + bytes(12)), "0e 000000 0c" + "00" * 12, 4),
