@@ -66,6 +66,16 @@ class PkiStore:
         store._refresh()
         return store
 
+    def close(self) -> None:
+        """Drop the private keys that were read into memory; used again, the store reads them again."""
+        self.vault.forget()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def __repr__(self) -> str:
         return f"<PkiStore {self.directory}>"
 

@@ -230,6 +230,11 @@ class Vault:
         self._held.pop(certificate_id, None)
         self._changes += 1
 
+    def forget(self) -> None:
+        """Drop the private keys held in memory, where they are on disk as well."""
+        if self._directory is not None:
+            self._held.clear()
+
     def _path(self, certificate_id: str) -> Path:
         assert self._directory is not None
         return self._directory / f"{certificate_id}{_SUFFIX}"
