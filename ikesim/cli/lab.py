@@ -55,3 +55,17 @@ def demo(folder: Path, broken: str | None) -> None:
     asyncio.run(demonstrate(folder, Terminal(), Break(broken) if broken else None))
     click.echo()
     click.secho("Everything happened as it should.", bold=True)
+
+
+@lab.command(hidden=True)
+@click.argument("flaw")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--capture", type=click.Path(path_type=Path))
+@click.option("--keys", type=click.Path(path_type=Path))
+def flawed(flaw: str, config: Path, capture: Path | None, keys: Path | None) -> None:
+    """Run an endpoint that does one thing wrong; the demonstration starts it for --break."""
+    from ikesim.lab.flaws import FLAWS, run_flawed
+
+    if flaw not in FLAWS:
+        raise click.UsageError(f"there is no flaw {flaw!r}; there are: {', '.join(FLAWS)}")
+    run_flawed(FLAWS[flaw], config, capture=capture, keys=keys)

@@ -134,7 +134,6 @@ class _Demo:
         """Two processes."""
         self.stage.heading("Two daemons")
         traced = ("--capture", str(self.capture), "--keys", str(self.profile))
-        # its decoy has the wrong bit in what alice sends
         program = (*PROGRAM[:-1], "lab", "flawed", ESP_KEY_BIT) if self.broken is Break.ESP_KEY_BIT else PROGRAM
         self.responder = await stack.enter_async_context(self._process(self.bob, ()))
         self.initiator = await stack.enter_async_context(self._process(self.alice, traced, program))
