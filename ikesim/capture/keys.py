@@ -34,7 +34,7 @@ KNOWN_PORTS = (500, 4500)
 ROWS_REMEMBERED = 4096
 """Rows not to repeat, as when both ends of an SA live in one process; a row is some 300 octets."""
 
-_AEAD_ICV = {
+_AEAD_ICV: dict[int, tuple[str, int]] = {
     EncryptionId.AES_CCM_8: ("CCM", 8),
     EncryptionId.AES_CCM_12: ("CCM", 12),
     EncryptionId.AES_CCM_16: ("CCM", 16),
@@ -42,14 +42,14 @@ _AEAD_ICV = {
     EncryptionId.AES_GCM_12: ("GCM", 12),
     EncryptionId.AES_GCM_16: ("GCM", 16),
 }
-_IKE_INTEGRITY = {
+_IKE_INTEGRITY: dict[int | None, str] = {
     None: "NONE [RFC4306]",
     IntegrityId.HMAC_SHA1_96: "HMAC_SHA1_96 [RFC2404]",
     IntegrityId.HMAC_SHA2_256_128: "HMAC_SHA2_256_128 [RFC4868]",
     IntegrityId.HMAC_SHA2_384_192: "HMAC_SHA2_384_192 [RFC4868]",
     IntegrityId.HMAC_SHA2_512_256: "HMAC_SHA2_512_256 [RFC4868]",
 }
-_ESP_INTEGRITY = {
+_ESP_INTEGRITY: dict[int | None, str] = {
     None: "NULL",
     IntegrityId.HMAC_SHA1_96: "HMAC-SHA-1-96 [RFC2404]",
     IntegrityId.HMAC_SHA2_256_128: "HMAC-SHA-256-128 [RFC4868]",
@@ -61,25 +61,37 @@ _ESP_INTEGRITY = {
 def ike_encryption_name(suite: CipherSuite) -> str | None:
     """Wireshark's name for an IKE SA's encryption, None where it cannot decrypt."""
     if suite.encryption in _AEAD_ICV:
-        mode, icv = _AEAD_ICV[EncryptionId(suite.encryption)]
+        mode, icv = _AEAD_ICV[suite.encryption]
         return f"AES-{mode}-{suite.key_bits} with {icv} octet ICV [RFC5282]"
-    return {
+    names: dict[int, str] = {
         EncryptionId.AES_CBC: f"AES-CBC-{suite.key_bits} [RFC3602]",
         EncryptionId.AES_CTR: f"AES-CTR-{suite.key_bits} [RFC5930]",
         EncryptionId.NULL: "NULL [RFC2410]",
-    }.get(suite.encryption)  # type: ignore[call-overload, no-any-return] # transform IDs are plain integers
+    }
+    return names.get(suite.encryption)
 
 
 def esp_encryption_name(suite: CipherSuite) -> str | None:
     """Wireshark's name for a CHILD SA's encryption, None where it cannot decrypt."""
     if suite.encryption in _AEAD_ICV:
-        mode, icv = _AEAD_ICV[EncryptionId(suite.encryption)]
+        mode, icv = _AEAD_ICV[suite.encryption]
         return f"AES-GCM with {icv} octet ICV [RFC4106]" if mode == "GCM" else None
-    return {
+    names: dict[int, str] = {
         EncryptionId.AES_CBC: "AES-CBC [RFC3602]",
         EncryptionId.AES_CTR: "AES-CTR [RFC3686]",
         EncryptionId.NULL: "NULL",
-    }.get(suite.encryption)  # type: ignore[call-overload, no-any-return] # transform IDs are plain integers
+    }
+    return names.get(suite.encryption)
+
+
+def ike_integrity(suite: CipherSuite) -> str | None:
+    """Wireshark's name for an IKE SA's integrity transform, None where it cannot check it."""
+    return _IKE_INTEGRITY.get(suite.integrity)
+
+
+def esp_integrity(suite: CipherSuite) -> str | None:
+    """Wireshark's name for a CHILD SA's integrity transform, None where it cannot check it."""
+    return _ESP_INTEGRITY.get(suite.integrity)
 
 
 class KeyLog:
@@ -140,8 +152,8 @@ class KeyLog:
     def add_ike(self, installed: InstalledIke) -> None:
         """A row for an IKE SA."""
         suite, keys = installed.suite, installed.keys
-        encryption = ike_encryption_name(suite)
-        if encryption is None or suite.integrity not in _IKE_INTEGRITY:
+        encryption, integrity = ike_encryption_name(suite), ike_integrity(suite)
+        if encryption is None or integrity is None:
             self._cannot_decrypt("IKE", suite)
             return
         row = [
@@ -152,15 +164,15 @@ class KeyLog:
             f'"{encryption}"',
             keys.ai.hex(),
             keys.ar.hex(),
-            f'"{_IKE_INTEGRITY[suite.integrity]}"',
+            f'"{integrity}"',
         ]
         self._append(IKE_TABLE, row)
 
     def add_child(self, installed: InstalledChild) -> None:
         """A row for each direction of a CHILD SA."""
         suite, keys = installed.suite, installed.keys
-        encryption = esp_encryption_name(suite)
-        if encryption is None or suite.integrity not in _ESP_INTEGRITY:
+        encryption, integrity = esp_encryption_name(suite), esp_integrity(suite)
+        if encryption is None or integrity is None:
             self._cannot_decrypt("ESP", suite)
             return
         local, remote = installed.path.local.host, installed.path.remote.host
@@ -177,7 +189,7 @@ class KeyLog:
                 f"0x{spi.hex()}",
                 encryption,
                 f"0x{key.hex()}" if key else "",
-                _ESP_INTEGRITY[suite.integrity],
+                integrity,
                 f"0x{integrity_key.hex()}" if integrity_key else "",
             ]
             self._append(ESP_TABLE, [f'"{field}"' for field in row])
