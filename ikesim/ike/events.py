@@ -77,7 +77,8 @@ class SaEstablished(Event):
 class SaRefused(Event):
     """An IKE SA did not come up. `by`: "us", "peer" or "nobody-answered"."""
 
-    sa: SaId
+    sa: SaId | None
+    """None where a request was turned away before it became an SA."""
     connection: str | None
     by: str
     reason: Reason

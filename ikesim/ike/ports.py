@@ -16,8 +16,8 @@ from ikesim.wire.address import Path
 class Hooks:
     """Seams for faults and probes, all None in production: one attribute test each.
 
-    Every hook gets the SA's id first (None before there is an SA) and may return a replacement of its second argument, or
-    None to leave it (on_send and on_receive: b"" drops the datagram).
+    Every hook gets the SA's id first (None before there is an SA) and may return a replacement of its second
+    argument, or None to leave it (on_send and on_receive: b"" drops the datagram).
     """
 
     after_decode: Callable[[SaId | None, Any], Any] | None = None

@@ -1,0 +1,210 @@
+"""CREATE_CHILD_SA for CHILD SAs: new ones and rekeying, in both roles (RFC 7296 1.3.1, 1.3.3, 2.8, 2.25)."""
+
+from ikesim.crypto import exchange
+from ikesim.errors import KeyExchangeError
+from ikesim.ike import child, events
+from ikesim.ike.core import Core
+from ikesim.ike.grammar import Form
+from ikesim.ike.ids import SaId
+from ikesim.ike.init import NONCE_OCTETS
+from ikesim.ike.negotiation import algorithms, key_exchange_methods
+from ikesim.ike.sa import ChildSa, ChildState, IkeSa
+from ikesim.ike.tasks import CreateChildTask, DeleteTask, InformTask, RekeyIkeTask
+from ikesim.reasons import Reason
+from ikesim.wire.message import Message
+from ikesim.wire.payloads import KE, Delete, Nonce, Notify, Payload
+from ikesim.wire.registry import ExchangeType, NotifyType, ProtocolId
+
+RETRY_TIME = 5.0
+"""Seconds before a request is tried again that the peer met with TEMPORARY_FAILURE (RFC 7296 2.25 leaves it open)."""
+MAX_ATTEMPTS = 6
+"""Tries of one request before it is given up; the SA's hard lifetime ends it then."""
+
+
+# the one who asks
+
+
+def build(core: Core, sa: IkeSa, task: CreateChildTask) -> list[Payload] | None:
+    """The payloads of the request; None when there is nothing left to ask."""
+    old = sa.children.get(task.rekeys) if task.rekeys is not None else None
+    if task.rekeys is not None and (old is None or old.state is not ChildState.INSTALLED):
+        return None
+    task.offer = child.make_offer(
+        core,
+        task.config,
+        with_exchange=True,
+        local_ts=old.local_ts if old else (),
+        remote_ts=old.remote_ts if old else (),
+    )
+    task.nonce = core.ports.entropy("nonce", NONCE_OCTETS)
+    security, ours, theirs = child.offer_payloads(task.offer)
+    payloads: list[Payload] = [security, Nonce(task.nonce)]
+    if old is not None:
+        payloads.insert(0, Notify(NotifyType.REKEY_SA, protocol=ProtocolId.ESP, spi=old.spi_in))
+    method = task.method or child.first_method(task.config)
+    if method is not None:
+        task.method = method
+        task.pair = exchange.generate(method, core.entropy("ke"))
+        payloads.append(KE(method, task.pair.public))
+    return [*payloads, ours, theirs]
+
+
+def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: CreateChildTask, now: float) -> None:
+    """Install what the peer agreed to, settle with a rival, or try again as its error says."""
+    old = sa.children.get(task.rekeys) if task.rekeys is not None else None
+    assert task.offer is not None
+    if form is Form.CREATE_NOTIFY:
+        _handle_failure(core, sa, message, task, now)
+        return
+    try:
+        choice = child.read_answer(core, sa, task.offer, message)
+        shared = _agree(task, message, algorithms(choice.proposal).key_exchange)
+    except child.ChildFailure as failure:
+        _give_up(core, sa, task, failure.reason, str(failure), now)
+        sa.queue.append(InformTask((Delete(ProtocolId.ESP, (task.offer.spi,)),)))
+        return
+    nonce = message.get(Nonce)
+    assert nonce is not None
+    nonces = child.ChildNonces(task.nonce, nonce.data)
+    choice = child.ChildChoice(
+        choice.config, choice.proposal, choice.local_ts, choice.remote_ts, choice.spi, b"", shared
+    )
+    fresh = child.install(core, sa, choice, nonces, now, ours=True, replaces=task.rekeys)
+    if task.rekeys is None:
+        return
+    rival = sa.children.get(task.rival) if task.rival is not None else None
+    if rival is not None and nonces.lowest < rival.lowest_nonce:
+        # RFC 7296 2.8.1: ours holds the lowest nonce, so whoever made it, we, closes it; the peer closes the old one.
+        sa.queue.appendleft(DeleteTask(Reason.REKEYED, (fresh.id,)))
+        fresh.state = ChildState.REKEYED
+        rival.sending = True
+        if old is not None:
+            _replaced(core, old, rival, now)
+        return
+    if rival is not None:
+        # The peer closes the one that it made.
+        rival.state = ChildState.REKEYED
+    if old is not None:
+        _replaced(core, old, fresh, now)
+        sa.queue.appendleft(DeleteTask(Reason.REKEYED, (old.id,)))
+
+
+def _agree(task: CreateChildTask, message: Message, method: int | None) -> bytes:
+    if method is None:
+        return b""
+    theirs = message.get(KE)
+    if task.pair is None or theirs is None or theirs.method != method or task.pair.method != method:
+        raise child.ChildFailure(
+            "the key exchange is of another method than the one chosen", reason=Reason.KE_MISMATCH
+        )
+    try:
+        return exchange.agree(task.pair, theirs.data)
+    except KeyExchangeError as error:
+        raise child.ChildFailure(str(error), reason=Reason.KE_MISMATCH) from None
+
+
+def _replaced(core: Core, old: ChildSa, fresh: ChildSa, now: float) -> None:
+    old.state = ChildState.REKEYED
+    core.flows.clear()
+    core.emit(events.Rekeyed, now, old=old.id, new=fresh.id)
+
+
+def _handle_failure(core: Core, sa: IkeSa, message: Message, task: CreateChildTask, now: float) -> None:
+    failure = child.failure_of(message)
+    if failure is None:
+        return
+    task.attempts += 1
+    method = int.from_bytes(failure.data) if failure.notify == NotifyType.INVALID_KE_PAYLOAD else 0
+    if method and method != task.method and method in key_exchange_methods(task.config.proposals):
+        task.method = method
+        if task.attempts < MAX_ATTEMPTS:
+            sa.queue.appendleft(_again(task))
+            return
+    if failure.notify == NotifyType.TEMPORARY_FAILURE and task.attempts < MAX_ATTEMPTS:
+        later(core, sa, _again(task), now)
+        return
+    if failure.notify == NotifyType.CHILD_SA_NOT_FOUND and task.rekeys in sa.children:
+        # RFC 7296 2.25.1: the peer has no such SA, so neither have we.
+        core.remove_child(sa, sa.children[task.rekeys], Reason.DELETED_BY_PEER, now)
+        return
+    if task.rekeys is None or task.rekeys in sa.children:
+        _give_up(core, sa, task, failure.reason, str(failure), now)
+
+
+def _again(task: CreateChildTask) -> CreateChildTask:
+    return CreateChildTask(task.config, task.rekeys, task.method, task.attempts)
+
+
+def later(core: Core, sa: IkeSa, task: CreateChildTask | RekeyIkeTask, now: float) -> None:
+    """Try a request again after a while."""
+    sa.postponed.append(task)
+    core.timers.set(sa, "retry", now + RETRY_TIME)
+
+
+def _give_up(core: Core, sa: IkeSa, task: CreateChildTask, reason: Reason, detail: str, now: float) -> None:
+    core.emit(
+        events.ChildDown,
+        now,
+        sa=sa.id,
+        child=task.rekeys or core.new_id("child"),
+        name=task.config.name,
+        reason=reason,
+        detail=detail,
+    )
+
+
+# the one who answers
+
+
+def handle_request(core: Core, sa: IkeSa, message: Message, form: Form, now: float) -> None:
+    """Answer a request for a CHILD SA, new or to replace one. Raises ProtocolError where it is malformed."""
+    nonce = message.get(Nonce)
+    assert nonce is not None
+    old: ChildSa | None = None
+    connection = core.connection(sa)
+    configs = connection.children
+    if isinstance(_outstanding(sa), RekeyIkeTask) or sa.replaced_by is not None:
+        # RFC 7296 2.25.2
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        return
+    if form is Form.CHILD_REKEY_REQUEST:
+        rekey = message.notify(NotifyType.REKEY_SA)
+        assert rekey is not None
+        old = next((item for item in sa.children.values() if item.spi_out == rekey.spi), None)
+        if old is None or rekey.protocol != ProtocolId.ESP:
+            not_found = Notify(NotifyType.CHILD_SA_NOT_FOUND, protocol=rekey.protocol, spi=rekey.spi)
+            core.respond(sa, ExchangeType.CREATE_CHILD_SA, [not_found])
+            return
+        if old.state is not ChildState.INSTALLED:
+            core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+            return
+        configs = (old.config,)
+    try:
+        choice = child.choose_child(core, sa, message, configs, connection.prefer, in_auth=False)
+    except child.ChildFailure as failure:
+        assert failure.notify is not None
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(failure.notify, failure.data)])
+        return
+    answer = core.ports.entropy("nonce", NONCE_OCTETS)
+    payloads = choice.payloads()
+    payloads.insert(1, Nonce(answer))
+    core.respond(sa, ExchangeType.CREATE_CHILD_SA, payloads)
+    nonces = child.ChildNonces(nonce.data, answer)
+    fresh = child.install(core, sa, choice, nonces, now, ours=False, replaces=old.id if old is not None else None)
+    if old is None:
+        return
+    ours = _outstanding(sa)
+    if isinstance(ours, CreateChildTask) and ours.rekeys == old.id:
+        ours.rival = fresh.id
+    else:
+        _replaced(core, old, fresh, now)
+
+
+def _outstanding(sa: IkeSa) -> object:
+    return sa.window.outstanding.task if sa.window.outstanding is not None else None
+
+
+def rekeys(sa: IkeSa, child_id: SaId) -> CreateChildTask | None:
+    """Our outstanding request to rekey this CHILD SA, if there is one."""
+    task = _outstanding(sa)
+    return task if isinstance(task, CreateChildTask) and task.rekeys == child_id else None

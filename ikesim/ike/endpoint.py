@@ -1,0 +1,533 @@
+"""All IKE SAs of one endpoint: where a datagram comes in, and where everything goes out.
+
+A datagram's way: `wire.demux` says what it is; its SPI finds the IKE SA; the window says whether it is new;
+`protection` opens it; `grammar` says what it is; one of the exchange modules answers. Nothing that comes from the
+network raises.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
+from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic
+from ikesim.ike.config import EndpointConfig
+from ikesim.ike.core import VERSION, Core
+from ikesim.ike.grammar import Form, recognise
+from ikesim.ike.ids import FetchId, SaId
+from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
+from ikesim.ike.protection import open_message
+from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.tasks import AuthTask, CreateChildTask, DeleteTask, InformTask, InitTask, RekeyIkeTask, Task
+from ikesim.ike.window import Arrival, Origin, Outstanding, digest
+from ikesim.pki.decision import TrustDecision
+from ikesim.pki.fetching import FetchResult
+from ikesim.reasons import Reason
+from ikesim.wire.address import Path
+from ikesim.wire.demux import DatagramKind, classify
+from ikesim.wire.message import Header, Message
+from ikesim.wire.payloads import Notify, Payload
+from ikesim.wire.registry import ExchangeType, NotifyType
+
+CLEAR_ANSWERS_A_SECOND = 10
+"""Unprotected error answers to messages of no SA: RFC 7296 2.21.4 asks for a limit, since anybody can cause them."""
+KEEPALIVE = b"\xff"
+
+
+class Endpoint:
+    """One IKE endpoint as a sans-IO object: call its methods with time, then drain its four queues."""
+
+    def __init__(self, config: EndpointConfig, ports: Ports) -> None:
+        self.core = Core(config, ports)
+        self._clear_second = -1
+        self._clear_answers = 0
+
+    @property
+    def config(self) -> EndpointConfig:
+        """The configuration in force."""
+        return self.core.config
+
+    # what goes out
+
+    def next_deadline(self) -> float | None:
+        """When :meth:`advance` has something to do; None if nothing is pending."""
+        return self.core.timers.next_deadline(self.core.sas)
+
+    def datagrams(self) -> list[Datagram]:
+        """Take the datagrams to send, in order."""
+        out, self.core.out_datagrams = self.core.out_datagrams, []
+        return out
+
+    def inner_packets(self) -> list[InnerPacket]:
+        """Take the IP packets that came through CHILD SAs."""
+        out, self.core.out_packets = self.core.out_packets, []
+        return out
+
+    def events(self) -> list[events.Event]:
+        """Take the events."""
+        out, self.core.out_events = self.core.out_events, []
+        return out
+
+    def fetches(self) -> list[Fetch]:
+        """Take the requests to the network; each is answered with :meth:`fetched`."""
+        out, self.core.out_fetches = self.core.out_fetches, []
+        return out
+
+    # what comes in
+
+    def receive(self, datagram: bytes, path: Path, now: float) -> None:
+        """Take a datagram as it was read from a socket. Never raises on what it contains."""
+        core = self.core
+        hook = core.ports.hooks.on_receive
+        if hook is not None:
+            changed = hook(None, datagram, path)
+            datagram = datagram if changed is None else changed
+        kind, octets = classify(datagram, core.knows_spi)
+        if kind is DatagramKind.ESP:
+            traffic.receive(core, octets, now)
+        elif kind in (DatagramKind.IKE, DatagramKind.MARKED_IKE):
+            try:
+                self._receive_ike(octets, Origin(path, kind is DatagramKind.MARKED_IKE), now)
+            except ProtocolError as error:
+                core.counters.add("ike-malformed")
+                core.emit(
+                    events.Anomaly,
+                    now,
+                    what=str(error),
+                    rule=error.rule if isinstance(error, WireError) else "RFC 7296",
+                    remote=path.remote,
+                )
+        else:
+            core.counters.add(f"datagrams-{kind.value}")
+
+    def send_inner(self, packet: bytes, now: float) -> None:
+        """Protect an IP packet with the CHILD SA that covers it; without one it is counted and dropped."""
+        traffic.send(self.core, packet, now)
+
+    def fetched(self, fetch: FetchId, result: FetchResult, now: float) -> None:
+        """Take the answer to a fetch; without effect for a fetch that is not (or no longer) open."""
+        core = self.core
+        request = next((item for item, fetch_id in core.open_fetches.items() if fetch_id == fetch), None)
+        if request is None:
+            return
+        del core.open_fetches[request]
+        said = "ok" if result.body is not None else result.error
+        core.emit(events.FetchFinished, now, url=request.url, result=said)
+        for sa_id in core.waiters.pop(fetch):
+            sa = core.sas.get(sa_id)
+            if sa is not None:
+                auth.fetched(core, sa, fetch, result, now)
+                self._next(sa, now)
+
+    # what the operator asks
+
+    def initiate(self, connection: str, now: float) -> SaId:
+        """Start an IKE SA. Raises NotFoundError for an unknown connection, UsageError for one that only answers."""
+        return init.initiate(self.core, connection, now)
+
+    def create_child(self, sa: SaId, child: str, now: float) -> None:
+        """Make another CHILD SA. Raises NotFoundError, UsageError where the IKE SA is not established."""
+        found = self._established(sa)
+        connection = self.core.connection(found)
+        config = next((item for item in connection.children if item.name == child), None)
+        if config is None:
+            raise NotFoundError(f"connection {connection.name!r} has no child {child!r}")
+        self._ask(found, CreateChildTask(config), now)
+
+    def rekey(self, sa: SaId, now: float) -> None:
+        """Replace an IKE SA or a CHILD SA by a fresh one. Raises NotFoundError, UsageError."""
+        if sa in self.core.sas:
+            self._ask(self._established(sa), RekeyIkeTask(), now)
+            return
+        found, child = self.core.find_child(sa)
+        self._ask(found, CreateChildTask(child.config, child.id), now)
+
+    def terminate(self, sa: SaId, now: float) -> None:
+        """End an IKE SA or a CHILD SA, with DELETE where the peer knows it. Raises NotFoundError."""
+        core = self.core
+        if sa not in core.sas:
+            owner, child = core.find_child(sa)
+            self._ask(owner, DeleteTask(Reason.DELETED_BY_US, (child.id,)), now)
+            return
+        found = core.sas[sa]
+        if found.state is IkeState.ESTABLISHED:
+            found.queue.clear()
+            self._ask(found, DeleteTask(Reason.DELETED_BY_US), now)
+        elif found.state in (IkeState.REFUSED, IkeState.DELETE_RESPONSE):
+            core.close(found, found.closing or Reason.DELETED_BY_US, now)
+        else:
+            by = "nobody-answered" if found.initiator else "us"
+            reason = Reason.NOBODY_ANSWERED if found.initiator else Reason.DELETED_BY_US
+            core.refuse(found, by, reason, now, detail="given up before the peer had answered")
+
+    def check_liveness(self, sa: SaId, now: float) -> None:
+        """Ask the peer for a sign of life (RFC 7296 2.4). Raises NotFoundError, UsageError."""
+        self._ask(self._established(sa), InformTask(), now)
+
+    def reauthenticate(self, sa: SaId, now: float) -> None:
+        """Authenticate anew on a new IKE SA; the old one ends when it is up. Raises NotFoundError, UsageError."""
+        found = self._established(sa)
+        assert found.connection is not None
+        init.initiate(self.core, found.connection, now, reauthenticates=found.id)
+
+    def reconfigure(self, config: EndpointConfig, now: float) -> list[str]:
+        """Take a new configuration; the names of the connections that ended because they are gone."""
+        core = self.core
+        core.config = config
+        core.forget_policies()
+        removed = []
+        for sa in list(core.sas.values()):
+            if sa.connection is not None and sa.connection not in config.connections:
+                removed.append(sa.connection)
+                self._end(sa, Reason.CONNECTION_REMOVED, now)
+        return list(dict.fromkeys(removed))
+
+    def trust_changed(self, now: float) -> None:
+        """Judge the peers of established SAs again: a certificate, CRL or profile changed."""
+        for sa in list(self.core.sas.values()):
+            judged = sa.state is IkeState.ESTABLISHED and sa.replaced_by is None
+            if judged and self.core.connection(sa).on_revocation == "delete":
+                self._end_if_revoked(sa, now)
+
+    def _end_if_revoked(self, sa: IkeSa, now: float) -> bool:
+        decision = auth.judge_again(self.core, sa, now)
+        if decision is not None:
+            self._end(sa, Reason.REVOKED_LATER, now, decision)
+        return decision is not None
+
+    def advance(self, now: float) -> None:
+        """Fire the timers that are due."""
+        core = self.core
+        while (due := core.timers.due(core.sas, now)) is not None:
+            sa, timer = due
+            hook = core.ports.hooks.on_timer
+            if hook is not None:
+                hook(sa.id, timer, now)
+            self._fire(sa, timer, now)
+
+    # IKE messages
+
+    def _receive_ike(self, octets: bytes, origin: Origin, now: float) -> None:
+        core = self.core
+        header = Header.parse(octets)
+        if header.major > VERSION >> 4:
+            if not header.is_response and self._may_answer(now):
+                core.answer_in_clear(header, [Notify(NotifyType.INVALID_MAJOR_VERSION)], origin)
+            return
+        if header.major < VERSION >> 4:
+            core.counters.add("ike-old-version")
+            return
+        sa_id = core.by_spi.get(header.spi_r if header.from_initiator else header.spi_i)
+        sa = core.sas[sa_id] if sa_id is not None else None
+        if sa is None:
+            self._receive_without_sa(octets, header, origin, now)
+        elif header.from_initiator == sa.initiator:
+            core.counters.add("ike-wrong-direction")
+        elif header.is_response:
+            self._receive_response(sa, octets, header, now)
+        else:
+            self._receive_request(sa, octets, header, origin, now)
+        if sa is not None:
+            self._next(sa, now)
+
+    def _receive_without_sa(self, octets: bytes, header: Header, origin: Origin, now: float) -> None:
+        core = self.core
+        if init.is_first_request(header):
+            try:
+                init.handle_request(core, Message.parse(octets), origin, now)
+            except ProtocolError as error:
+                if error.notify is not None and self._may_answer(now):
+                    core.answer_in_clear(header, [Notify(error.notify, error.data)], origin)
+                raise
+            return
+        core.counters.add("ike-unknown-spi")
+        if not header.is_response and header.exchange != ExchangeType.IKE_SA_INIT and self._may_answer(now):
+            core.answer_in_clear(header, [Notify(NotifyType.INVALID_IKE_SPI)], origin)
+
+    def _may_answer(self, now: float) -> bool:
+        """Whether one more unprotected error answer is within the limit."""
+        if int(now) != self._clear_second:
+            self._clear_second, self._clear_answers = int(now), 0
+        self._clear_answers += 1
+        return self._clear_answers <= CLEAR_ANSWERS_A_SECOND
+
+    def _open(self, sa: IkeSa, octets: bytes) -> Message | None:
+        """The message with its inner payloads; None if it is to be dropped, or fragments are missing."""
+        try:
+            message = open_message(sa, Message.parse(octets))
+        except IntegrityError:
+            self.core.counters.add("ike-integrity")
+            return None
+        hook = self.core.ports.hooks.after_decode
+        if message is not None and hook is not None:
+            message = hook(sa.id, message) or message
+        return message
+
+    def _receive_request(self, sa: IkeSa, octets: bytes, header: Header, origin: Origin, now: float) -> None:
+        core, window = self.core, sa.window
+        mark = digest(octets)
+        arrival = window.judge(header.message_id, mark)
+        if arrival is Arrival.REPEATED:
+            if window.response and sa.state is not IkeState.VERDICT:
+                core.counters.add("requests-repeated")
+                sa.origin = origin
+                core.repeat_response(sa)
+            return
+        if arrival is not Arrival.NEW:
+            core.counters.add(f"requests-{arrival.value}")
+            return
+        expected = header.exchange == ExchangeType.IKE_AUTH
+        if sa.state is IkeState.AUTH_REQUEST:
+            if not expected:
+                core.counters.add("requests-before-auth")
+                return
+        elif sa.state not in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE):
+            core.counters.add("requests-untimely")
+            return
+        try:
+            message = self._open(sa, octets)
+            if window.first_digest == b"" or _is_first_fragment(octets):
+                window.first_digest = mark
+            if message is None:
+                return
+        except ProtocolError as error:
+            # The integrity check passed: the peer itself sent this.
+            self._accept_request(sa, mark, origin, now)
+            self._answer_error(sa, header.exchange, error, now)
+            return
+        self._accept_request(sa, window.first_digest, origin, now)
+        try:
+            self._handle_request(sa, message, now)
+        except ProtocolError as error:
+            self._answer_error(sa, header.exchange, error, now)
+
+    def _accept_request(self, sa: IkeSa, mark: bytes, origin: Origin, now: float) -> None:
+        sa.window.accept(mark)
+        sa.origin = origin
+        sa.last_heard = now
+        if sa.nat_remote and sa.state is IkeState.ESTABLISHED and not sa.mobike and origin.path != sa.path:
+            # RFC 7296 2.23: follow a peer behind a NAT whose mapping changed.
+            sa.path, sa.marked = origin.path, origin.marked
+
+    def _handle_request(self, sa: IkeSa, message: Message, now: float) -> None:
+        core = self.core
+        if sa.state is IkeState.AUTH_REQUEST:
+            auth.handle_request(core, sa, message, now)
+            return
+        form = recognise(message)
+        if form is Form.INFORMATIONAL_REQUEST:
+            informational.handle_request(core, sa, message, now)
+        elif message.header.exchange != ExchangeType.CREATE_CHILD_SA:
+            raise ProtocolError(
+                f"{form} on an established IKE SA",
+                reason=Reason.PAYLOAD_MALFORMED,
+                notify=NotifyType.INVALID_SYNTAX,
+            )
+        elif sa.state is IkeState.DELETE_RESPONSE:
+            # RFC 7296 2.25: a closing SA makes nothing new.
+            core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        elif form is Form.IKE_REKEY_REQUEST:
+            rekey_ike.handle_request(core, sa, message, now)
+        else:
+            create_child.handle_request(core, sa, message, form, now)
+
+    def _answer_error(self, sa: IkeSa, exchange: int, error: ProtocolError, now: float) -> None:
+        """Answer a malformed request of the authenticated peer; INVALID_SYNTAX ends the SA (RFC 7296 2.21.3)."""
+        core = self.core
+        rule = error.rule if isinstance(error, WireError) else "RFC 7296 2.21"
+        core.emit(events.Anomaly, now, what=str(error), rule=rule, sa=sa.id)
+        if error.notify is not None:
+            core.respond(sa, exchange, [Notify(error.notify, error.data)])
+        if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
+            core.refuse(sa, "us", error.reason, now, detail=str(error), linger=True)
+        elif error.notify == NotifyType.INVALID_SYNTAX:
+            core.close(sa, error.reason, now)
+
+    def _receive_response(self, sa: IkeSa, octets: bytes, header: Header, now: float) -> None:
+        core = self.core
+        outstanding = sa.window.outstanding
+        if (
+            outstanding is None
+            or header.message_id != outstanding.message_id
+            or header.exchange != outstanding.exchange
+            or sa.state is IkeState.VERDICT
+        ):
+            core.counters.add("responses-unexpected")
+            return
+        if isinstance(outstanding.task, InitTask):
+            init.handle_response(core, sa, Message.parse(octets), outstanding.task, now)
+            return
+        try:
+            message = self._open(sa, octets)
+        except ProtocolError as error:
+            self._end_malformed(sa, error, now)
+            return
+        if message is None:
+            return
+        sa.window.outstanding = None
+        sa.timers.pop("retransmit", None)
+        sa.last_heard = now
+        try:
+            self._handle_response(sa, message, outstanding.task, now)
+        except ProtocolError as error:
+            self._end_malformed(sa, error, now)
+
+    def _handle_response(self, sa: IkeSa, message: Message, task: Task, now: float) -> None:
+        core = self.core
+        match task:
+            case AuthTask():
+                auth.handle_response(core, sa, message, task, now)
+            case CreateChildTask():
+                create_child.handle_response(core, sa, message, recognise(message), task, now)
+            case RekeyIkeTask():
+                rekey_ike.handle_response(core, sa, message, recognise(message), task, now)
+            case DeleteTask():
+                informational.handle_delete_response(core, sa, message, task, now)
+            case InformTask():
+                informational.handle_inform_response(core, sa, message, task, now)
+
+    def _end_malformed(self, sa: IkeSa, error: ProtocolError, now: float) -> None:
+        """The peer answered what no peer may answer: there is no common ground left (RFC 7296 2.21.3)."""
+        core = self.core
+        rule = error.rule if isinstance(error, WireError) else "RFC 7296 2.21"
+        core.emit(events.Anomaly, now, what=str(error), rule=rule, sa=sa.id)
+        if sa.state in (IkeState.AUTH_RESPONSE, IkeState.VERDICT):
+            core.refuse(sa, "us", error.reason, now, detail=str(error), authenticated=True)
+        else:
+            core.close(sa, error.reason, now)
+
+    # tasks and timers
+
+    def _established(self, sa_id: SaId) -> IkeSa:
+        sa = self.core.find(sa_id)
+        if sa.state is not IkeState.ESTABLISHED:
+            raise UsageError(f"IKE SA {sa_id} is not established: it {sa.state.value}")
+        return sa
+
+    def _ask(self, sa: IkeSa, task: Task, now: float) -> None:
+        sa.queue.append(task)
+        self._next(sa, now)
+
+    def _next(self, sa: IkeSa, now: float) -> None:
+        """Send the next waiting request, if none is outstanding; also of SAs that this one woke."""
+        for item in (sa, *self.core.take_woken()):
+            while item.state is IkeState.ESTABLISHED and item.window.outstanding is None and item.queue:
+                task = item.queue.popleft()
+                exchange, payloads = self._build(item, task)
+                if payloads is not None:
+                    self.core.request(item, exchange, payloads, task, now)
+
+    def _build(self, sa: IkeSa, task: Task) -> tuple[int, Sequence[Payload] | None]:
+        core = self.core
+        match task:
+            case CreateChildTask():
+                return ExchangeType.CREATE_CHILD_SA, create_child.build(core, sa, task)
+            case RekeyIkeTask():
+                return ExchangeType.CREATE_CHILD_SA, rekey_ike.build(core, sa, task)
+            case DeleteTask():
+                return ExchangeType.INFORMATIONAL, informational.build_delete(core, sa, task)
+            case InformTask():
+                return ExchangeType.INFORMATIONAL, task.payloads
+            case _:
+                return 0, None
+
+    def _fire(self, sa: IkeSa, timer: str, now: float) -> None:
+        core = self.core
+        kind, _, child_id = timer.partition(" ")
+        if child_id:
+            child = sa.children.get(SaId(child_id))
+            if child is not None:
+                self._fire_child(sa, child, kind, now)
+            return
+        actions: dict[str, Callable[[IkeSa, float], None]] = {
+            "retransmit": self._retransmit,
+            "half-open": self._expire_half_open,
+            "suspicion": lambda sa, now: init.believe_suspicion(core, sa, now),
+            "verdict": lambda sa, now: auth.out_of_time(core, sa, now),
+            "rekey": self._rekey_due,
+            "expire": lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
+            "reauthenticate": lambda sa, now: self.reauthenticate(sa.id, now),
+            "liveness": self._check_silence,
+            "keepalive": self._keep_alive,
+            "retry": self._retry,
+        }
+        actions[kind](sa, now)
+        self._next(sa, now)
+
+    def _rekey_due(self, sa: IkeSa, now: float) -> None:
+        if self.core.connection(sa).on_revocation == "at-rekey" and self._end_if_revoked(sa, now):
+            return
+        self._ask(sa, RekeyIkeTask(), now)
+
+    def _fire_child(self, sa: IkeSa, child: ChildSa, kind: str, now: float) -> None:
+        if kind == "rekey" and child.state is ChildState.INSTALLED:
+            self._ask(sa, CreateChildTask(child.config, child.id), now)
+        elif kind == "expire":
+            self._ask(sa, DeleteTask(Reason.LIFETIME_EXPIRED, (child.id,)), now)
+
+    def _retransmit(self, sa: IkeSa, now: float) -> None:
+        core, retransmit = self.core, self.core.config.retransmit
+        outstanding: Outstanding | None = sa.window.outstanding
+        if outstanding is None:
+            return
+        if outstanding.sent >= retransmit.tries:
+            self._nobody_answers(sa, now)
+            return
+        outstanding.sent += 1
+        for octets in outstanding.datagrams:
+            core.transmit(sa.id, octets, sa.path, sa.marked)
+        core.emit(events.Retransmitted, now, sa=sa.id, message_id=outstanding.message_id, count=outstanding.sent)
+        core.timers.set(sa, "retransmit", now + retransmit.initial * retransmit.factor**outstanding.sent)
+
+    def _nobody_answers(self, sa: IkeSa, now: float) -> None:
+        core = self.core
+        if sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_RESPONSE):
+            where = "IKE_SA_INIT" if sa.state is IkeState.INIT_RESPONSE else "IKE_AUTH"
+            detail = f"no answer to {where} from {sa.path.remote}"
+            core.refuse(sa, "nobody-answered", Reason.NOBODY_ANSWERED, now, detail=detail)
+            return
+        if sa.state is not IkeState.ESTABLISHED:
+            core.close(sa, sa.closing or Reason.DELETED_BY_US, now)
+            return
+        connection = core.connection(sa)
+        core.close(sa, Reason.DEAD_PEER, now)
+        if connection.liveness.action == "restart" and connection.remote is not None:
+            init.initiate(core, connection.name, now)
+
+    def _expire_half_open(self, sa: IkeSa, now: float) -> None:
+        if sa.state is IkeState.AUTH_REQUEST:
+            self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail="IKE_AUTH never came")
+        elif sa.state is IkeState.REFUSED:
+            self.core.close(sa, Reason.DELETED_BY_US, now)
+
+    def _check_silence(self, sa: IkeSa, now: float) -> None:
+        interval = self.core.connection(sa).liveness.interval
+        due = sa.last_heard + interval
+        if now >= due and sa.window.outstanding is None and not sa.queue:
+            sa.queue.append(InformTask())
+            due = now + interval
+        self.core.timers.set(sa, "liveness", max(due, now + interval / 2))
+
+    def _keep_alive(self, sa: IkeSa, now: float) -> None:
+        core = self.core
+        core.out_datagrams.append(Datagram(core.next_sequence(), KEEPALIVE, sa.path))
+        core.timers.set(sa, "keepalive", now + core.connection(sa).keepalive)
+
+    def _retry(self, sa: IkeSa, now: float) -> None:
+        sa.queue.extend(sa.postponed)
+        sa.postponed = []
+
+    def _end(self, sa: IkeSa, reason: Reason, now: float, decision: TrustDecision | None = None) -> None:
+        """End an SA for a reason of our own, with DELETE where the peer believes it established."""
+        core = self.core
+        if sa.state is not IkeState.ESTABLISHED:
+            if sa.state is IkeState.DELETE_RESPONSE:
+                return
+            core.close(sa, reason, now)
+        elif sa.window.outstanding is not None and reason is Reason.LIFETIME_EXPIRED:
+            core.close(sa, reason, now)
+        else:
+            sa.queue.clear()
+            self._ask(sa, DeleteTask(reason, decision=decision), now)
+
+
+def _is_first_fragment(octets: bytes) -> bool:
+    return len(octets) >= 34 and octets[16] == 53 and octets[32:34] == b"\x00\x01"

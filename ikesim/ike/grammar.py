@@ -1,0 +1,201 @@
+"""What may stand in a message: the one table of payloads for each exchange and direction (RFC 7296 1.2 to 1.5, 2.25).
+
+A message is matched against the forms of its exchange and direction. The forms of one such pair exclude each other:
+each names a payload or notify that must be there and that all others lack, so that at most one can match (a test says
+so).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ikesim.errors import ProtocolError
+from ikesim.reasons import Reason
+from ikesim.wire.message import Message
+from ikesim.wire.registry import ExchangeType as X
+from ikesim.wire.registry import NotifyType
+from ikesim.wire.registry import PayloadType as T
+
+ANY = 64
+"""No limit of its own: a message holds at most 64 payloads."""
+
+KNOWN = frozenset(
+    (
+        T.SA,
+        T.KE,
+        T.IDi,
+        T.IDr,
+        T.CERT,
+        T.CERTREQ,
+        T.AUTH,
+        T.NONCE,
+        T.N,
+        T.D,
+        T.V,
+        T.TSi,
+        T.TSr,
+        T.SK,
+        T.CP,
+        T.EAP,
+        T.SKF,
+    )
+)
+
+
+class Form(StrEnum):
+    """What a message turned out to be."""
+
+    INIT_REQUEST = "IKE_SA_INIT request"
+    INIT_RESPONSE = "IKE_SA_INIT response"
+    INIT_NOTIFY = "IKE_SA_INIT response without an SA"
+    AUTH_REQUEST = "IKE_AUTH request"
+    AUTH_RESPONSE = "IKE_AUTH response"
+    AUTH_NOTIFY = "IKE_AUTH response without an identity"
+    CHILD_REQUEST = "CREATE_CHILD_SA request for a CHILD SA"
+    CHILD_REKEY_REQUEST = "CREATE_CHILD_SA request to rekey a CHILD SA"
+    IKE_REKEY_REQUEST = "CREATE_CHILD_SA request to rekey the IKE SA"
+    CHILD_RESPONSE = "CREATE_CHILD_SA response for a CHILD SA"
+    IKE_REKEY_RESPONSE = "CREATE_CHILD_SA response for an IKE SA"
+    CREATE_NOTIFY = "CREATE_CHILD_SA response without an SA"
+    INFORMATIONAL_REQUEST = "INFORMATIONAL request"
+    INFORMATIONAL_RESPONSE = "INFORMATIONAL response"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One form: how often each payload may stand there (minimum, maximum), and what tells it from its siblings."""
+
+    form: Form
+    exchange: int
+    response: bool
+    protected: bool
+    payloads: Mapping[int, tuple[int, int]]
+    with_payload: int | None = None
+    without_payload: int | None = None
+    with_notify: int | None = None
+    without_notify: int | None = None
+
+    def applies(self, kinds: tuple[int, ...], notifies: frozenset[int]) -> bool:
+        """Whether the message is of this form; the counts are checked after that."""
+        return (
+            (self.with_payload is None or self.with_payload in kinds)
+            and (self.without_payload is None or self.without_payload not in kinds)
+            and (self.with_notify is None or self.with_notify in notifies)
+            and (self.without_notify is None or self.without_notify not in notifies)
+        )
+
+
+_ONE, _MAYBE, _MANY = (1, 1), (0, 1), (0, ANY)
+_EXTRA: dict[int, tuple[int, int]] = {T.N: _MANY, T.V: _MANY}
+_CHILD: dict[int, tuple[int, int]] = {
+    T.SA: _ONE,
+    T.NONCE: _ONE,
+    T.KE: _MAYBE,
+    T.TSi: _ONE,
+    T.TSr: _ONE,
+    T.CP: _MAYBE,
+    **_EXTRA,
+}
+_AUTH: dict[int, tuple[int, int]] = {
+    T.AUTH: _MAYBE,
+    T.CERT: _MANY,
+    T.CERTREQ: _MANY,
+    T.SA: _MAYBE,
+    T.TSi: _MAYBE,
+    T.TSr: _MAYBE,
+    T.CP: _MAYBE,
+    T.EAP: _MAYBE,
+    **_EXTRA,
+}
+_REKEY = NotifyType.REKEY_SA
+
+RULES: tuple[Rule, ...] = (
+    Rule(Form.INIT_REQUEST, X.IKE_SA_INIT, False, False, {T.SA: _ONE, T.KE: _ONE, T.NONCE: _ONE, **_EXTRA}),
+    Rule(
+        Form.INIT_RESPONSE,
+        X.IKE_SA_INIT,
+        True,
+        False,
+        {T.SA: _ONE, T.KE: _ONE, T.NONCE: _ONE, T.CERTREQ: _MANY, **_EXTRA},
+        with_payload=T.SA,
+    ),
+    Rule(Form.INIT_NOTIFY, X.IKE_SA_INIT, True, False, {T.N: (1, ANY), T.V: _MANY}, without_payload=T.SA),
+    Rule(Form.AUTH_REQUEST, X.IKE_AUTH, False, True, {T.IDi: _ONE, T.IDr: _MAYBE, **_AUTH}),
+    Rule(Form.AUTH_RESPONSE, X.IKE_AUTH, True, True, {T.IDr: _ONE, **_AUTH}, with_payload=T.IDr),
+    Rule(Form.AUTH_NOTIFY, X.IKE_AUTH, True, True, {**_EXTRA}, without_payload=T.IDr),
+    Rule(Form.CHILD_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, with_payload=T.TSi, without_notify=_REKEY),
+    Rule(Form.CHILD_REKEY_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, with_payload=T.TSi, with_notify=_REKEY),
+    Rule(
+        Form.IKE_REKEY_REQUEST,
+        X.CREATE_CHILD_SA,
+        False,
+        True,
+        {T.SA: _ONE, T.NONCE: _ONE, T.KE: _ONE, **_EXTRA},
+        without_payload=T.TSi,
+    ),
+    Rule(Form.CHILD_RESPONSE, X.CREATE_CHILD_SA, True, True, _CHILD, with_payload=T.TSi),
+    Rule(
+        Form.IKE_REKEY_RESPONSE,
+        X.CREATE_CHILD_SA,
+        True,
+        True,
+        {T.SA: _ONE, T.NONCE: _ONE, T.KE: _ONE, **_EXTRA},
+        with_payload=T.SA,
+        without_payload=T.TSi,
+    ),
+    Rule(Form.CREATE_NOTIFY, X.CREATE_CHILD_SA, True, True, {T.N: (1, ANY), T.V: _MANY}, without_payload=T.SA),
+    Rule(Form.INFORMATIONAL_REQUEST, X.INFORMATIONAL, False, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
+    Rule(Form.INFORMATIONAL_RESPONSE, X.INFORMATIONAL, True, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
+)
+
+_BY_EXCHANGE: dict[tuple[int, bool], tuple[Rule, ...]] = {
+    key: tuple(rule for rule in RULES if (rule.exchange, rule.response) == key)
+    for key in dict.fromkeys((rule.exchange, rule.response) for rule in RULES)
+}
+
+
+def recognise(message: Message) -> Form:
+    """The form of a message whose payloads are in the clear (after decryption, where there was any).
+
+    Raises ProtocolError: UNSUPPORTED_CRITICAL_PAYLOAD for an unknown critical payload (RFC 7296 2.5), INVALID_SYNTAX
+    for a payload that is missing, unexpected, or there too often.
+    """
+    header = message.header
+    kinds = message.kinds
+    for raw in message.payloads:
+        if raw.critical and raw.kind not in KNOWN:
+            raise ProtocolError(
+                f"payload type {raw.kind} is critical and unknown",
+                reason=Reason.PAYLOAD_CRITICAL,
+                notify=NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
+                data=bytes((raw.kind,)),
+            )
+    rules = _BY_EXCHANGE.get((header.exchange, header.is_response))
+    if rules is None:
+        raise _refusal(f"exchange type {header.exchange} is not supported")
+    notifies = frozenset(item.type for item in message.notifies()) if len(rules) > 1 else frozenset()
+    for rule in rules:
+        if rule.applies(kinds, notifies):
+            _count(rule, kinds)
+            return rule.form
+    raise _refusal(f"{X(header.exchange).name} with payloads {_names(kinds)} is no message of RFC 7296")
+
+
+def _count(rule: Rule, kinds: tuple[int, ...]) -> None:
+    for kind, (least, most) in rule.payloads.items():
+        number = kinds.count(kind)
+        if number < least:
+            raise _refusal(f"{rule.form} lacks payload {T(kind).name}")
+        if number > most:
+            raise _refusal(f"{rule.form} has payload {T(kind).name} {number} times")
+    for kind in kinds:
+        if kind in KNOWN and kind not in rule.payloads:
+            raise _refusal(f"{rule.form} has an unexpected payload {T(kind).name}")
+
+
+def _names(kinds: Iterable[int]) -> str:
+    return " ".join(T(kind).name if kind in KNOWN else str(kind) for kind in kinds) or "none"
+
+
+def _refusal(message: str) -> ProtocolError:
+    return ProtocolError(message, reason=Reason.PAYLOAD_MALFORMED, notify=NotifyType.INVALID_SYNTAX)

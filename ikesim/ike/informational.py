@@ -1,0 +1,100 @@
+"""INFORMATIONAL: DELETE, signs of life, MOBIKE, and an initiator's refusal (RFC 7296 1.4, 2.4; RFC 4555)."""
+
+from ikesim.ike import nat
+from ikesim.ike.core import Core
+from ikesim.ike.grammar import recognise
+from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.tasks import DeleteTask, InformTask
+from ikesim.reasons import Reason
+from ikesim.wire.message import Message
+from ikesim.wire.payloads import Delete, Notify, Payload
+from ikesim.wire.registry import ExchangeType, NotifyType, ProtocolId
+
+# the one who asks
+
+
+def build_delete(core: Core, sa: IkeSa, task: DeleteTask) -> list[Payload] | None:
+    """The DELETE of CHILD SAs or of the IKE SA; None when there is nothing left to delete."""
+    if not task.children:
+        sa.move(IkeState.DELETE_RESPONSE)
+        sa.closing = task.reason
+        return [Delete(ProtocolId.IKE)]
+    doomed = [sa.children[item] for item in task.children if item in sa.children]
+    doomed = [item for item in doomed if item.state is not ChildState.DELETING]
+    if not doomed:
+        return None
+    for item in doomed:
+        item.state = ChildState.DELETING
+    return [Delete(ProtocolId.ESP, tuple(item.spi_in for item in doomed))]
+
+
+def handle_delete_response(core: Core, sa: IkeSa, message: Message, task: DeleteTask, now: float) -> None:
+    """What we deleted is gone at both ends."""
+    recognise(message)
+    if not task.children:
+        core.close(sa, sa.closing or task.reason, now, task.decision)
+        return
+    for item in task.children:
+        if item in sa.children:
+            core.remove_child(sa, sa.children[item], task.reason, now)
+
+
+def handle_inform_response(core: Core, sa: IkeSa, message: Message, task: InformTask, now: float) -> None:
+    """The peer is alive; an SA that we refused ends here."""
+    recognise(message)
+    if task.final:
+        core.close(sa, Reason.DELETED_BY_US, now)
+
+
+# the one who answers
+
+
+def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
+    """Do what the peer asks and answer; an empty request is a sign of life. Raises ProtocolError."""
+    recognise(message)
+    if message.notify(NotifyType.AUTHENTICATION_FAILED) is not None:
+        # RFC 7296 2.21.2: the initiator refused us after we believed the SA established.
+        core.respond(sa, ExchangeType.INFORMATIONAL, [])
+        core.close(sa, Reason.REFUSED_BY_PEER, now)
+        return
+    deletes = message.all(Delete)
+    if any(item.protocol == ProtocolId.IKE for item in deletes):
+        core.respond(sa, ExchangeType.INFORMATIONAL, [])
+        core.close(sa, _why_deleted(sa), now)
+        return
+    payloads: list[Payload] = []
+    gone: list[ChildSa] = []
+    for item in deletes:
+        if item.protocol == ProtocolId.ESP:
+            gone += [child for spi in item.spis for child in sa.children.values() if child.spi_out == spi]
+    # RFC 7296 2.25.1: what we are deleting ourselves is not answered with a DELETE.
+    answered = tuple(child.spi_in for child in gone if child.state is not ChildState.DELETING)
+    if answered:
+        payloads.append(Delete(ProtocolId.ESP, answered))
+    payloads += _mobike(core, sa, message)
+    core.respond(sa, ExchangeType.INFORMATIONAL, payloads)
+    for child in dict.fromkeys(item.id for item in gone):
+        known = sa.children[child]
+        reason = Reason.REKEYED if known.state is ChildState.REKEYED else Reason.DELETED_BY_PEER
+        core.remove_child(sa, known, reason, now)
+
+
+def _why_deleted(sa: IkeSa) -> Reason:
+    if sa.replaced_by is not None:
+        return Reason.REKEYED
+    return sa.closing or Reason.DELETED_BY_PEER
+
+
+def _mobike(core: Core, sa: IkeSa, message: Message) -> list[Payload]:
+    """Follow the initiator to its new address, and return what it checks the path with (RFC 4555 3.5, 3.7)."""
+    payloads: list[Payload] = []
+    if sa.mobike and not sa.initiator and message.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None:
+        assert sa.origin is not None
+        sa.path, sa.marked = sa.origin.path, sa.origin.marked
+        pretend = core.config.encapsulation == "always"
+        nat.learn(sa, message, sa.path, pretend)
+        payloads += nat.detection_notifies(sa.spi_i, sa.spi_r, sa.path, pretend)
+    cookie = message.notify(NotifyType.COOKIE2)
+    if cookie is not None:
+        payloads.append(Notify(NotifyType.COOKIE2, cookie.data))
+    return payloads

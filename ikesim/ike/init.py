@@ -1,0 +1,338 @@
+"""IKE_SA_INIT: algorithms, keys, NAT detection and cookies (RFC 7296 1.2, 2.6, 2.7, 2.23)."""
+
+from collections.abc import Iterable
+
+from ikesim.crypto import exchange, schedule
+from ikesim.crypto.ciphers import cipher_suite
+from ikesim.errors import KeyExchangeError, NotFoundError, ProtocolError, UsageError
+from ikesim.ike import auth, nat, own
+from ikesim.ike.config import ConnectionConfig
+from ikesim.ike.core import Core
+from ikesim.ike.grammar import Form, recognise
+from ikesim.ike.ids import SaId
+from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
+from ikesim.ike.sa import IkeSa, IkeState, InstalledIke
+from ikesim.ike.tasks import InitTask
+from ikesim.ike.window import Origin, digest
+from ikesim.reasons import Reason
+from ikesim.wire.address import Path
+from ikesim.wire.message import Flags, Header, Message
+from ikesim.wire.payloads import CERTREQ, KE, SA, Nonce, Notify, Payload
+from ikesim.wire.proposals import Proposal
+from ikesim.wire.registry import CertEncoding, ExchangeType, NotifyType
+
+NONCE_OCTETS = 32
+"""Of our nonces: at least half the key size of any PRF that we speak (RFC 7296 2.10)."""
+MAX_RESTARTS = 6
+"""COOKIE and INVALID_KE_PAYLOAD answers to one initiation: an honest peer sends one of each, and a chain ends."""
+SUSPICION_TIME = 1.0
+"""Seconds that we wait for a better answer after an unprotected error notify, which anybody may have sent."""
+NO_SPI = bytes(8)
+
+
+# the initiator
+
+
+def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = None) -> SaId:
+    """Start an IKE SA for a connection. Raises NotFoundError, or UsageError where it has no remote address."""
+    connection = core.config.connections.get(name)
+    if connection is None:
+        raise NotFoundError(f"there is no connection {name!r} in the configuration of {core.config.name}")
+    if connection.remote is None:
+        raise UsageError(f"connection {name!r} has no remote address: it only answers")
+    path, marked = nat.first_path(core.config, connection, connection.remote)
+    sa = IkeSa(
+        id=core.new_id("ike"),
+        initiator=True,
+        state=IkeState.INIT_RESPONSE,
+        spi_i=core.new_ike_spi(),
+        spi_r=NO_SPI,
+        path=path,
+        marked=marked,
+        created_at=now,
+        connection=name,
+        reauthenticates=reauthenticates,
+    )
+    core.add(sa)
+    missing = own.local_readiness(core, connection)
+    if missing is not None:
+        core.refuse(sa, "us", missing[0], now, detail=missing[1])
+        return sa.id
+    task = InitTask(
+        proposals=numbered(connection.proposals),
+        method=key_exchange_methods(connection.proposals)[0],
+        nonce=core.ports.entropy("nonce", NONCE_OCTETS),
+    )
+    _send_request(core, sa, task, now)
+    return sa.id
+
+
+def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
+    if task.pair is None or task.pair.method != task.method:
+        task.pair = exchange.generate(task.method, core.entropy("ke"))
+        task.tried += (task.method,)
+    payloads: list[Payload] = []
+    if task.cookie:
+        payloads.append(Notify(NotifyType.COOKIE, task.cookie))
+    payloads += [SA(task.proposals), KE(task.method, task.pair.public), Nonce(task.nonce)]
+    payloads += _common_notifies(core, sa.spi_i, NO_SPI, sa.path)
+    sa.window.next_send = 0
+    core.request(sa, ExchangeType.IKE_SA_INIT, payloads, task, now)
+    assert sa.window.outstanding is not None
+    sa.init_request = sa.window.outstanding.datagrams[0]
+    sa.nonce_i = task.nonce
+
+
+def _common_notifies(core: Core, spi_i: bytes, spi_r: bytes, path: Path) -> list[Payload]:
+    notifies: list[Payload] = [
+        *nat.detection_notifies(spi_i, spi_r, path, core.config.encapsulation == "always"),
+        Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, b"".join(number.to_bytes(2) for number in own.ANNOUNCED_HASHES)),
+    ]
+    if core.config.fragment_size:
+        notifies.append(Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+    return notifies
+
+
+def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now: float) -> None:
+    """Read the responder's answer: go on to IKE_AUTH, start again as it asks, or give up.
+
+    Nothing here is authenticated yet: an error is believed only if nothing better comes (RFC 7296 2.21.1). Raises
+    ProtocolError where the answer is malformed; the caller drops it and goes on waiting.
+    """
+    if recognise(message) is Form.INIT_NOTIFY:
+        _handle_notify(core, sa, message, task, now)
+        return
+    answer, public, nonce = message.get(SA), message.get(KE), message.get(Nonce)
+    assert answer is not None and public is not None and nonce is not None and task.pair is not None
+    chosen = accepted(answer.proposals, task.proposals)
+    if chosen is None or message.header.spi_r == NO_SPI:
+        raise _malformed("the responder chose a proposal that was not offered")
+    if algorithms(chosen).key_exchange != public.method or public.method != task.method:
+        raise _malformed("the responder's key exchange is of another method than the one chosen")
+    try:
+        shared = exchange.agree(task.pair, public.data)
+    except KeyExchangeError as error:
+        raise _malformed(str(error)) from None
+    sa.window.outstanding = None
+    sa.timers.pop("retransmit", None)
+    sa.timers.pop("suspicion", None)
+    sa.spi_r = message.header.spi_r
+    sa.nonce_r = nonce.data
+    sa.init_response = message.octets
+    _learn(core, sa, message, sa.path)
+    sa.childless = message.notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
+    sa.authorities = own.requested_authorities(message)
+    _derive(core, sa, chosen, shared)
+    connection = core.connection(sa)
+    if sa.nat_local or sa.nat_remote or connection.mobike:
+        sa.path, sa.marked = nat.later_path(connection, sa)
+    installed(core, sa)
+    sa.move(IkeState.AUTH_RESPONSE)
+    auth.send_request(core, sa, now)
+
+
+def _handle_notify(core: Core, sa: IkeSa, message: Message, task: InitTask, now: float) -> None:
+    cookie = message.notify(NotifyType.COOKIE)
+    if cookie is not None and 1 <= len(cookie.data) <= 64 and cookie.data != task.cookie:
+        task.cookie = cookie.data
+        _restart(core, sa, task, now)
+        return
+    invalid_ke = message.notify(NotifyType.INVALID_KE_PAYLOAD)
+    if invalid_ke is not None and len(invalid_ke.data) == 2:
+        method = int.from_bytes(invalid_ke.data)
+        if method in key_exchange_methods(task.proposals) and method not in task.tried:
+            task.method = method
+            _restart(core, sa, task, now)
+            return
+    if message.notify(NotifyType.INVALID_MAJOR_VERSION) is not None:
+        reason = Reason.MAJOR_VERSION
+    elif invalid_ke is not None:
+        reason = Reason.KE_MISMATCH
+    elif message.notify(NotifyType.NO_PROPOSAL_CHOSEN) is not None:
+        reason = Reason.PROPOSAL_MISMATCH
+    elif any(item.type < 16384 for item in message.notifies()):
+        reason = Reason.PEER_REFUSED
+    else:
+        raise _malformed("an answer without an SA that says nothing")
+    if task.suspicion is None:
+        task.suspicion = reason
+        core.timers.set(sa, "suspicion", now + min(SUSPICION_TIME, core.config.retransmit.initial))
+
+
+def _restart(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
+    task.restarts += 1
+    if task.restarts > MAX_RESTARTS:
+        core.counters.add("init-restarts-exceeded")
+        return
+    sa.timers.pop("suspicion", None)
+    task.suspicion = None
+    _send_request(core, sa, task, now)
+
+
+def believe_suspicion(core: Core, sa: IkeSa, now: float) -> None:
+    """Nothing better came after an error notify: the peer refuses."""
+    outstanding = sa.window.outstanding
+    if outstanding is not None and isinstance(outstanding.task, InitTask) and outstanding.task.suspicion is not None:
+        core.refuse(
+            sa,
+            "peer",
+            outstanding.task.suspicion,
+            now,
+            detail="the responder answered IKE_SA_INIT with an error, which is not authenticated",
+        )
+
+
+# the responder
+
+
+def handle_request(core: Core, message: Message, origin: Origin, now: float) -> None:
+    """Answer IKE_SA_INIT: without state while a cookie or another key exchange method is asked for.
+
+    Raises ProtocolError where the request is malformed.
+    """
+    mark = digest(message.octets)
+    known = core.init_requests.get(mark)
+    if known is not None:
+        sa = core.sas[known]
+        if sa.state is IkeState.AUTH_REQUEST:
+            sa.origin = origin
+            core.repeat_response(sa)
+        return
+    if core.half_open >= core.config.max_half_open:
+        core.counters.add("half-open-limit")
+        return
+    header = message.header
+    recognise(message)
+    nonce = message.get(Nonce)
+    assert nonce is not None
+    if core.half_open >= core.config.cookie_threshold and not _has_cookie(core, message, nonce.data, origin, now):
+        return
+    offered, public = message.get(SA), message.get(KE)
+    assert offered is not None and public is not None
+    candidates = core.connections_for(origin.path)
+    if not candidates:
+        _turn_away(core, header, origin, now, Reason.NO_CONNECTION, f"no connection for {origin.path.remote.host}")
+        return
+    chosen = _choose(offered.proposals, candidates)
+    if chosen is None:
+        _turn_away(core, header, origin, now, Reason.PROPOSAL_MISMATCH, "no proposal in common")
+        return
+    method = algorithms(chosen).key_exchange
+    assert method is not None
+    if public.method != method:
+        core.counters.add("invalid-ke-sent")
+        core.answer_in_clear(header, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))], origin)
+        return
+    pair = exchange.generate(method, core.entropy("ke"))
+    try:
+        shared = exchange.agree(pair, public.data)
+    except KeyExchangeError as error:
+        raise _malformed(str(error)) from None
+    sa = IkeSa(
+        id=core.new_id("ike"),
+        initiator=False,
+        state=IkeState.AUTH_REQUEST,
+        spi_i=header.spi_i,
+        spi_r=core.new_ike_spi(),
+        path=origin.path,
+        marked=origin.marked,
+        created_at=now,
+        nonce_i=nonce.data,
+        nonce_r=core.ports.entropy("nonce", NONCE_OCTETS),
+        init_request=message.octets,
+        init_digest=mark,
+        origin=origin,
+    )
+    core.add(sa)
+    core.init_requests[mark] = sa.id
+    _learn(core, sa, message, origin.path)
+    _respond(core, sa, chosen, pair.public, candidates)
+    _derive(core, sa, chosen, shared)
+    installed(core, sa)
+    core.timers.set(sa, "half-open", now + core.config.half_open_timeout)
+
+
+def _respond(core: Core, sa: IkeSa, chosen: Proposal, public: bytes, candidates: Iterable[ConnectionConfig]) -> None:
+    method = algorithms(chosen).key_exchange
+    assert method is not None and sa.origin is not None
+    payloads: list[Payload] = [SA((chosen,)), KE(method, public), Nonce(sa.nonce_r)]
+    payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path)
+    payloads.append(Notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
+    hashes = dict.fromkeys(item for connection in candidates for item in core.authorities(connection.name))
+    if hashes:
+        payloads.append(CERTREQ(CertEncoding.X509_SIGNATURE, b"".join(hashes)))
+    sa.window.next_receive = 1
+    core.respond(sa, ExchangeType.IKE_SA_INIT, payloads)
+    sa.init_response = sa.window.response[0]
+
+
+def _has_cookie(core: Core, message: Message, nonce: bytes, origin: Origin, now: float) -> bool:
+    given = message.notify(NotifyType.COOKIE)
+    spi_i, remote, entropy = message.header.spi_i, origin.path.remote, core.entropy("cookie")
+    if given is not None and core.cookies.check(given.data, nonce, remote, spi_i, now, entropy):
+        core.counters.add("cookies-accepted")
+        return True
+    core.counters.add("cookies-sent")
+    cookie = core.cookies.make(nonce, remote, spi_i, now, entropy)
+    core.answer_in_clear(message.header, [Notify(NotifyType.COOKIE, cookie)], origin)
+    return False
+
+
+def _turn_away(core: Core, header: Header, origin: Origin, now: float, reason: Reason, detail: str) -> None:
+    core.answer_in_clear(header, [Notify(NotifyType.NO_PROPOSAL_CHOSEN)], origin)
+    core.report_refusal(None, None, "us", reason, now, detail=detail)
+
+
+def _choose(offered: tuple[Proposal, ...], candidates: Iterable[ConnectionConfig]) -> Proposal | None:
+    for connection in candidates:
+        chosen = choose(offered, connection.proposals, connection.prefer)
+        if chosen is not None:
+            return chosen
+    return None
+
+
+# both
+
+
+def _learn(core: Core, sa: IkeSa, message: Message, path: Path) -> None:
+    nat.learn(sa, message, path, core.config.encapsulation == "always")
+    sa.fragmentation = bool(core.config.fragment_size) and (
+        message.notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None
+    )
+    hashes = message.notify(NotifyType.SIGNATURE_HASH_ALGORITHMS)
+    if hashes is not None:
+        data = hashes.data
+        sa.peer_hashes = frozenset(int.from_bytes(data[start : start + 2]) for start in range(0, len(data) - 1, 2))
+
+
+def _derive(core: Core, sa: IkeSa, chosen: Proposal, shared: bytes) -> None:
+    picked = algorithms(chosen)
+    assert picked.prf is not None
+    sa.proposal = Proposal(chosen.number, chosen.protocol, b"", chosen.transforms)
+    sa.prf = picked.prf
+    sa.suite = cipher_suite(picked.encryption, picked.key_bits, picked.integrity)
+    sa.keys = schedule.ike_keys(
+        core.prf(sa), sa.suite, ni=sa.nonce_i, nr=sa.nonce_r, spi_i=sa.spi_i, spi_r=sa.spi_r, shared=shared
+    )
+
+
+def installed(core: Core, sa: IkeSa) -> None:
+    """Tell the on_install hook that an IKE SA has its keys."""
+    hook = core.ports.hooks.on_install
+    if hook is not None and sa.keys is not None and sa.suite is not None:
+        hook(sa.id, InstalledIke(sa.spi_i, sa.spi_r, sa.suite, sa.keys, sa.path))
+
+
+def is_first_request(header: Header) -> bool:
+    """Whether a header is that of the request that starts an IKE SA."""
+    return (
+        header.exchange == ExchangeType.IKE_SA_INIT
+        and header.flags & (Flags.INITIATOR | Flags.RESPONSE) == Flags.INITIATOR
+        and header.message_id == 0
+        and header.spi_r == NO_SPI
+        and header.spi_i != NO_SPI
+    )
+
+
+def _malformed(message: str) -> ProtocolError:
+    return ProtocolError(message, reason=Reason.PAYLOAD_MALFORMED, notify=NotifyType.INVALID_SYNTAX)

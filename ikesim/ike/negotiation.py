@@ -1,0 +1,319 @@
+"""Which algorithms two peers agree on: proposals from configuration keywords, and the choice (RFC 7296 2.7, 3.3).
+
+The keywords are strongSwan's ("aes128gcm16-prfsha256-x25519"), so that a proposal can be carried from one
+configuration to the other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ikesim.wire.proposals import Proposal, Transform
+from ikesim.wire.registry import EncryptionId as E
+from ikesim.wire.registry import EsnId, ProtocolId, TransformType
+from ikesim.wire.registry import IntegrityId as I
+from ikesim.wire.registry import KeyExchangeId as K
+from ikesim.wire.registry import PrfId as P
+
+AEAD_ENCRYPTION = frozenset(
+    (E.AES_CCM_8, E.AES_CCM_12, E.AES_CCM_16, E.AES_GCM_8, E.AES_GCM_12, E.AES_GCM_16, E.CHACHA20_POLY1305)
+)
+
+
+def _encryption_keywords() -> dict[str, Transform]:
+    keywords = {
+        "chacha20poly1305": Transform(TransformType.ENCR, E.CHACHA20_POLY1305),
+        "null": Transform(TransformType.ENCR, E.NULL),
+    }
+    modes = {"": E.AES_CBC, "ctr": E.AES_CTR}
+    for octets in (8, 12, 16):
+        for mode, ids in (
+            ("gcm", (E.AES_GCM_8, E.AES_GCM_12, E.AES_GCM_16)),
+            ("ccm", (E.AES_CCM_8, E.AES_CCM_12, E.AES_CCM_16)),
+        ):
+            modes[f"{mode}{octets}"] = ids[octets // 4 - 2]
+            modes[f"{mode}{octets * 8}"] = ids[octets // 4 - 2]
+    for bits in (128, 192, 256):
+        for mode, number in modes.items():
+            keywords[f"aes{bits}{mode}"] = Transform(TransformType.ENCR, number, bits)
+    return keywords
+
+
+ENCRYPTION_KEYWORDS = _encryption_keywords()
+INTEGRITY_KEYWORDS = {
+    "sha256": I.HMAC_SHA2_256_128,
+    "sha384": I.HMAC_SHA2_384_192,
+    "sha512": I.HMAC_SHA2_512_256,
+    "sha1": I.HMAC_SHA1_96,
+    "sha2_256": I.HMAC_SHA2_256_128,
+    "sha2_384": I.HMAC_SHA2_384_192,
+    "sha2_512": I.HMAC_SHA2_512_256,
+}
+PRF_KEYWORDS = {
+    "prfsha256": P.HMAC_SHA2_256,
+    "prfsha384": P.HMAC_SHA2_384,
+    "prfsha512": P.HMAC_SHA2_512,
+    "prfsha1": P.HMAC_SHA1,
+}
+KEY_EXCHANGE_KEYWORDS = {
+    "x25519": K.CURVE25519,
+    "curve25519": K.CURVE25519,
+    "x448": K.CURVE448,
+    "curve448": K.CURVE448,
+    "ecp256": K.ECP_256,
+    "ecp384": K.ECP_384,
+    "ecp521": K.ECP_521,
+    "ecp256bp": K.BRAINPOOL_256,
+    "ecp384bp": K.BRAINPOOL_384,
+    "ecp512bp": K.BRAINPOOL_512,
+    "modp1024": K.MODP_1024,
+    "modp1536": K.MODP_1536,
+    "modp2048": K.MODP_2048,
+    "modp3072": K.MODP_3072,
+    "modp4096": K.MODP_4096,
+    "modp6144": K.MODP_6144,
+    "modp8192": K.MODP_8192,
+}
+ESN_KEYWORDS = {"noesn": EsnId.NO_ESN, "esn": EsnId.ESN}
+
+# strongSwan's rule: an IKE proposal without a PRF takes those of its integrity algorithms.
+_PRF_OF_INTEGRITY: dict[int, int] = {
+    I.HMAC_SHA1_96: P.HMAC_SHA1,
+    I.HMAC_SHA2_256_128: P.HMAC_SHA2_256,
+    I.HMAC_SHA2_384_192: P.HMAC_SHA2_384,
+    I.HMAC_SHA2_512_256: P.HMAC_SHA2_512,
+}
+
+
+def parse_ike_proposal(text: str) -> Proposal:
+    """Read an IKE proposal from keywords joined by "-".
+
+    Raises ValueError with a sentence for unknown keywords and for combinations that RFC 7296 3.3.3 or RFC 5282 8
+    forbid.
+    """
+    transforms = _transforms(text, {**PRF_KEYWORDS}, esn=False)
+    kinds = _by_type(transforms)
+    if TransformType.PRF not in kinds:
+        derived = [_PRF_OF_INTEGRITY[item.id] for item in kinds.get(TransformType.INTEG, ())]
+        transforms += [Transform(TransformType.PRF, number) for number in derived]
+        kinds = _by_type(transforms)
+    _check_encryption(text, kinds)
+    if TransformType.PRF not in kinds:
+        raise ValueError(f"proposal {text!r} has no PRF: add one of {', '.join(PRF_KEYWORDS)}")
+    if TransformType.KE not in kinds:
+        raise ValueError(f"proposal {text!r} has no key exchange method: add x25519, ecp256 or modp2048, say")
+    if any(item.id == E.NULL for item in kinds[TransformType.ENCR]):
+        raise ValueError(f"proposal {text!r}: IKE messages are never sent unencrypted")
+    return Proposal(0, ProtocolId.IKE, b"", tuple(transforms))
+
+
+def parse_esp_proposal(text: str, *, esn: bool = False) -> Proposal:
+    """Read an ESP proposal from keywords; key exchange methods ask for PFS. `esn` is used where no keyword says.
+
+    Raises ValueError with a sentence for unknown keywords and forbidden combinations.
+    """
+    transforms = _transforms(text, {}, esn=True)
+    kinds = _by_type(transforms)
+    _check_encryption(text, kinds)
+    if TransformType.ESN not in kinds:
+        transforms.append(Transform(TransformType.ESN, EsnId.ESN if esn else EsnId.NO_ESN))
+    return Proposal(0, ProtocolId.ESP, b"", tuple(transforms))
+
+
+def _transforms(text: str, prf: Mapping[str, int], *, esn: bool) -> list[Transform]:
+    found: list[Transform] = []
+    tables: list[tuple[TransformType, Mapping[str, int]]] = [
+        (TransformType.INTEG, INTEGRITY_KEYWORDS),
+        (TransformType.PRF, prf),
+        (TransformType.KE, KEY_EXCHANGE_KEYWORDS),
+        (TransformType.ESN, ESN_KEYWORDS if esn else {}),
+    ]
+    for word in text.lower().split("-"):
+        if word in ENCRYPTION_KEYWORDS:
+            found.append(ENCRYPTION_KEYWORDS[word])
+            continue
+        for kind, table in tables:
+            if word in table:
+                found.append(Transform(kind, table[word]))
+                break
+        else:
+            if word in PRF_KEYWORDS:
+                raise ValueError(f"{word!r} in {text!r}: a PRF belongs to IKE proposals only")
+            if word in ESN_KEYWORDS:
+                raise ValueError(f"{word!r} in {text!r}: ESN belongs to ESP proposals only")
+            raise ValueError(f"{word!r} in {text!r} is no algorithm keyword")
+    if len(set(found)) != len(found):
+        raise ValueError(f"proposal {text!r} names an algorithm twice")
+    return sorted(found, key=lambda item: item.type)
+
+
+def _by_type(transforms: Iterable[Transform]) -> dict[int, list[Transform]]:
+    kinds: dict[int, list[Transform]] = {}
+    for item in transforms:
+        kinds.setdefault(item.type, []).append(item)
+    return kinds
+
+
+def _check_encryption(text: str, kinds: Mapping[int, Sequence[Transform]]) -> None:
+    ciphers = kinds.get(TransformType.ENCR, ())
+    if not ciphers:
+        raise ValueError(f"proposal {text!r} has no encryption algorithm")
+    combined = sum(item.id in AEAD_ENCRYPTION for item in ciphers)
+    if combined not in (0, len(ciphers)):
+        raise ValueError(f"proposal {text!r} mixes combined-mode and other ciphers: write two proposals (RFC 5282 8)")
+    if combined and TransformType.INTEG in kinds:
+        raise ValueError(f"proposal {text!r}: a combined-mode cipher takes no integrity algorithm (RFC 5282 8)")
+    if not combined and TransformType.INTEG not in kinds:
+        raise ValueError(f"proposal {text!r} has no integrity algorithm: add sha256, say")
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithms:
+    """One chosen algorithm of each kind; None where the proposal has none (KE 0 is NONE)."""
+
+    encryption: int
+    key_bits: int | None
+    integrity: int | None
+    prf: int | None
+    key_exchange: int | None
+    esn: bool
+
+
+@lru_cache(maxsize=256)
+def algorithms(proposal: Proposal) -> Algorithms:
+    """The algorithms of a chosen proposal (one transform a type)."""
+    chosen = {item.type: item for item in proposal.transforms}
+    cipher = chosen[TransformType.ENCR]
+    integrity = chosen.get(TransformType.INTEG)
+    prf = chosen.get(TransformType.PRF)
+    exchange = chosen.get(TransformType.KE)
+    esn = chosen.get(TransformType.ESN)
+    return Algorithms(
+        encryption=cipher.id,
+        key_bits=cipher.key_length,
+        integrity=integrity.id if integrity and integrity.id else None,
+        prf=prf.id if prf else None,
+        key_exchange=exchange.id if exchange and exchange.id else None,
+        esn=bool(esn and esn.id == EsnId.ESN),
+    )
+
+
+def numbered(proposals: Iterable[Proposal], spi: bytes = b"") -> tuple[Proposal, ...]:
+    """Proposals as they are offered: numbered from 1, with our SPI (RFC 7296 3.3.1)."""
+    return tuple(
+        Proposal(number, item.protocol, spi, item.transforms) for number, item in enumerate(proposals, start=1)
+    )
+
+
+def without_key_exchange(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
+    """ESP proposals as IKE_AUTH offers them: its CHILD SA has no key exchange of its own (RFC 7296 1.2)."""
+    return tuple(
+        Proposal(
+            item.number,
+            item.protocol,
+            item.spi,
+            tuple(transform for transform in item.transforms if transform.type != TransformType.KE),
+        )
+        for item in proposals
+    )
+
+
+def key_exchange_methods(proposals: Iterable[Proposal]) -> tuple[int, ...]:
+    """The key exchange methods of proposals, in order of preference, each once."""
+    return tuple(
+        dict.fromkeys(
+            item.id for proposal in proposals for item in proposal.transforms if item.type == TransformType.KE
+        )
+    )
+
+
+def choose(offered: Sequence[Proposal], own: Sequence[Proposal], prefer: str = "ours") -> Proposal | None:
+    """The proposal to accept, with one transform a type, the peer's number and the peer's SPI; None if none fits.
+
+    `prefer` says whose order decides, "ours" or "theirs". A proposal with a transform type that we do not know, or of
+    another protocol, is passed over (RFC 7296 3.3.6).
+    """
+    pairs = (
+        ((theirs, ours) for ours in own for theirs in offered)
+        if prefer == "ours"
+        else ((theirs, ours) for theirs in offered for ours in own)
+    )
+    for theirs, ours in pairs:
+        transforms = _agree(theirs, ours, prefer)
+        if transforms is not None:
+            return Proposal(theirs.number, theirs.protocol, theirs.spi, transforms)
+    return None
+
+
+def _agree(theirs: Proposal, ours: Proposal, prefer: str) -> tuple[Transform, ...] | None:
+    if theirs.protocol != ours.protocol:
+        return None
+    offered, accepted = _by_type(theirs.transforms), _by_type(ours.transforms)
+    chosen: list[Transform] = []
+    for kind in sorted(offered.keys() | accepted.keys()):
+        first, second = (accepted, offered) if prefer == "ours" else (offered, accepted)
+        if kind not in offered:
+            # RFC 7296 3.3.3: an ESP proposal without ESN means NO_ESN; anything else we require must be offered.
+            if kind == TransformType.ESN and any(item.id == EsnId.NO_ESN for item in accepted[kind]):
+                continue
+            return None
+        if kind not in accepted:
+            none = next((item for item in offered[kind] if item.id == 0 and _known(item)), None)
+            if none is None or kind not in (TransformType.INTEG, TransformType.KE, TransformType.ESN):
+                return None
+            chosen.append(none)
+            continue
+        both = next((item for item in first[kind] if item in second[kind] and _known(item)), None)
+        if both is None:
+            return None
+        chosen.append(both)
+    return tuple(chosen)
+
+
+def _known(item: Transform) -> bool:
+    return not item.attributes
+
+
+def accepted(answer: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposal | None:
+    """The peer's choice among what we offered, checked: exactly one proposal, one transform a type, all of them ours.
+
+    None if the peer chose something that was not on offer (RFC 7296 3.3.6).
+    """
+    if len(answer) != 1:
+        return None
+    choice = answer[0]
+    for proposal in offered:
+        if (proposal.number, proposal.protocol) != (choice.number, choice.protocol):
+            continue
+        kinds = [item.type for item in choice.transforms]
+        required = {item.type for item in proposal.transforms}
+        optional = {TransformType.INTEG, TransformType.KE, TransformType.ESN} - required
+        if len(set(kinds)) != len(kinds) or not required - {TransformType.ESN} <= set(kinds) <= required | optional:
+            return None
+        for item in choice.transforms:
+            if item not in proposal.transforms and not (item.type in optional and item.id == 0):
+                return None
+        return choice
+    return None
+
+
+def proposal_text(proposal: Proposal) -> str:
+    """A proposal in the configuration's keywords, "aes128gcm16-prfsha256-x25519"; unknown numbers as they are."""
+    return "-".join(_keyword(item) for item in proposal.transforms if _keyword(item))
+
+
+def _keyword(item: Transform) -> str:
+    if item.type == TransformType.ENCR:
+        bare = Transform(item.type, item.id, item.key_length)
+        return next((word for word, known in ENCRYPTION_KEYWORDS.items() if known == bare), f"encryption{item.id}")
+    if item.type in (TransformType.INTEG, TransformType.KE) and item.id == 0:
+        return ""
+    if item.type == TransformType.ESN:
+        return "esn" if item.id == EsnId.ESN else ""
+    names: dict[int, tuple[str, Mapping[str, int]]] = {
+        TransformType.INTEG: ("integrity", INTEGRITY_KEYWORDS),
+        TransformType.PRF: ("prf", PRF_KEYWORDS),
+        TransformType.KE: ("group", KEY_EXCHANGE_KEYWORDS),
+    }
+    kind, table = names.get(item.type, (f"transform{item.type}.", {}))
+    return next((word for word, number in table.items() if number == item.id), f"{kind}{item.id}")

@@ -1,0 +1,129 @@
+"""Our side of IKE_AUTH: which certificate we send, and our AUTH payload (RFC 7296 2.15, 3.6 to 3.8; RFC 7427)."""
+
+from dataclasses import dataclass
+
+from ikesim.crypto import schedule
+from ikesim.crypto.signatures import choose_signing, encode_auth
+from ikesim.errors import ProtocolError
+from ikesim.ike.config import ConnectionConfig
+from ikesim.ike.core import Core
+from ikesim.ike.sa import IkeSa
+from ikesim.pki.certificates import parse as parse_certificate
+from ikesim.pki.snapshot import LocalCertificate, TrustStore
+from ikesim.reasons import Reason
+from ikesim.wire.message import Message
+from ikesim.wire.payloads import AUTH, CERT, CERTREQ, IDi
+from ikesim.wire.registry import CertEncoding, HashAlgorithm, NotifyType
+
+ANNOUNCED_HASHES = (
+    HashAlgorithm.SHA2_256,
+    HashAlgorithm.SHA2_384,
+    HashAlgorithm.SHA2_512,
+    HashAlgorithm.IDENTITY,
+)
+"""What our SIGNATURE_HASH_ALGORITHMS lists (RFC 7427 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAuth:
+    """What proves who we are: CERT payloads (perhaps none) and AUTH."""
+
+    certificates: tuple[CERT, ...]
+    auth: AUTH
+
+
+def requested_authorities(message: Message) -> tuple[bytes, ...] | None:
+    """What the CERTREQ payloads of a message ask for, 20 octets each; None if it has none.
+
+    It is only a hint: unknown encodings ask for nothing, and octets that are left over are passed over.
+    """
+    requests = [item.data for item in message.all(CERTREQ) if item.encoding == CertEncoding.X509_SIGNATURE]
+    if not requests:
+        return None
+    return tuple(
+        dict.fromkeys(data[start : start + 20] for data in requests for start in range(0, len(data) - 19, 20))
+    )
+
+
+def local_readiness(core: Core, connection: ConnectionConfig) -> tuple[Reason, str] | None:
+    """Why a connection cannot authenticate us, with the sentence that says it; None if it can."""
+    store = core.ports.trust()
+    if any(name in store.local for name in connection.local_certificates):
+        return None
+    waiting = [name for name in connection.local_certificates if name in store.pending]
+    if waiting:
+        return (
+            Reason.LOCAL_CERTIFICATE_PENDING,
+            f"certificate {waiting[0]!r} is still pending: load what the CA issued for it",
+        )
+    names = ", ".join(map(repr, connection.local_certificates)) or "none configured"
+    return Reason.LOCAL_CERTIFICATE_MISSING, f"no local certificate is held ({names})"
+
+
+def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
+    """Our CERT and AUTH payloads. Raises ProtocolError where we have nothing to authenticate with."""
+    schemes = connection.signature_schemes
+    candidates = [
+        (held, choose_signing(parse_certificate(held.certificate).public_key, schemes, sa.peer_hashes))
+        for held in certificates_in_order(core.ports.trust(), sa, connection)
+    ]
+    if not candidates:
+        missing = local_readiness(core, connection)
+        assert missing is not None
+        raise _unable(missing[0], missing[1])
+    held, signing = next(((held, signing) for held, signing in candidates if signing is not None), candidates[0])
+    if signing is None:
+        raise _unable(
+            Reason.AUTH_METHOD_NOT_ALLOWED,
+            f"certificate {held.certificate_id!r} can sign in no way that both sides allow",
+        )
+    identity = connection.local_id
+    octets = auth_octets(core, sa, IDi(identity.type, identity.data).encode(), ours=True)
+    hooks = core.ports.hooks
+    if hooks.before_sign is not None:
+        octets = hooks.before_sign(sa.id, octets, held.certificate_id) or octets
+    signature = core.ports.sign(held.certificate_id, signing.scheme, octets)
+    if hooks.after_sign is not None:
+        signature = hooks.after_sign(sa.id, signature, held.certificate_id) or signature
+    send = connection.send_certificate
+    sent = (
+        (held.certificate, *held.chain)
+        if send == "always" or (send == "if-asked" and sa.authorities is not None)
+        else ()
+    )
+    public_key = parse_certificate(held.certificate).public_key
+    return OwnAuth(
+        tuple(CERT(CertEncoding.X509_SIGNATURE, der) for der in sent),
+        AUTH(signing.method, encode_auth(signing, public_key, signature)),
+    )
+
+
+def certificates_in_order(store: TrustStore, sa: IkeSa, connection: ConnectionConfig) -> list[LocalCertificate]:
+    """Our certificates for a connection: those that lead to a CA the peer asked for first, then in file order."""
+    held = [store.local[name] for name in connection.local_certificates if name in store.local]
+    asked = sa.authorities
+    if asked and len(held) > 1:
+        held.sort(key=lambda item: not any(authority in asked for authority in _issuers(store, item)))
+    return held
+
+
+def _issuers(store: TrustStore, held: LocalCertificate) -> set[bytes]:
+    """SHA-1 of the SubjectPublicKeyInfo of every CA above a certificate that we hold."""
+    chain = [parse_certificate(der) for der in (held.certificate, *held.chain)]
+    names = {item.issuer for item in chain}
+    authorities = [parse_certificate(der) for der in store.ca.values()]
+    return {item.spki_sha1 for item in chain[1:]} | {item.spki_sha1 for item in authorities if item.subject in names}
+
+
+def auth_octets(core: Core, sa: IkeSa, id_body: bytes, *, ours: bool) -> bytes:
+    """The octets that AUTH covers (RFC 7296 2.15): that of our own AUTH, or of the peer's."""
+    assert sa.keys is not None
+    if ours == sa.initiator:
+        message, nonce, key = sa.init_request, sa.nonce_r, sa.keys.pi
+    else:
+        message, nonce, key = sa.init_response, sa.nonce_i, sa.keys.pr
+    return schedule.auth_octets(message, nonce, core.prf(sa), key, id_body)
+
+
+def _unable(reason: Reason, detail: str) -> ProtocolError:
+    return ProtocolError(detail, reason=reason, notify=NotifyType.AUTHENTICATION_FAILED)

@@ -1,0 +1,221 @@
+"""CREATE_CHILD_SA to rekey the IKE SA, in both roles (RFC 7296 1.3.2, 2.8, 2.18, 2.25.2)."""
+
+from ikesim.crypto import exchange, schedule
+from ikesim.crypto.ciphers import cipher_suite
+from ikesim.errors import KeyExchangeError, ProtocolError
+from ikesim.ike import child, events, lifetime
+from ikesim.ike.core import Core
+from ikesim.ike.create_child import MAX_ATTEMPTS, later
+from ikesim.ike.grammar import Form
+from ikesim.ike.init import NONCE_OCTETS, installed
+from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
+from ikesim.ike.sa import ChildState, IkeSa, IkeState
+from ikesim.ike.tasks import CreateChildTask, DeleteTask, RekeyIkeTask
+from ikesim.reasons import Reason
+from ikesim.wire.message import Message
+from ikesim.wire.payloads import KE, SA, Nonce, Notify, Payload
+from ikesim.wire.proposals import Proposal
+from ikesim.wire.registry import ExchangeType, NotifyType
+
+# the one who asks
+
+
+def build(core: Core, sa: IkeSa, task: RekeyIkeTask) -> list[Payload] | None:
+    """The payloads of the request; None when the SA was replaced meanwhile."""
+    if sa.replaced_by is not None:
+        return None
+    connection = core.connection(sa)
+    task.spi = core.new_ike_spi()
+    task.nonce = core.ports.entropy("nonce", NONCE_OCTETS)
+    task.proposals = numbered(connection.proposals, task.spi)
+    if task.method is None:
+        # The method in use is the one that the peer is known to accept.
+        assert sa.proposal is not None
+        task.method = algorithms(sa.proposal).key_exchange
+        if task.method not in key_exchange_methods(task.proposals):
+            task.method = key_exchange_methods(task.proposals)[0]
+    assert task.method is not None
+    task.pair = exchange.generate(task.method, core.entropy("ke"))
+    return [SA(task.proposals), Nonce(task.nonce), KE(task.method, task.pair.public)]
+
+
+def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: RekeyIkeTask, now: float) -> None:
+    """Go over to the new SA, settle with a rival, or try again as the peer's error says."""
+    if form is Form.CREATE_NOTIFY:
+        _handle_failure(core, sa, message, task, now)
+        return
+    if form is not Form.IKE_REKEY_RESPONSE:
+        raise _malformed("the answer to a rekeying of the IKE SA is for a CHILD SA")
+    answer, nonce, theirs = message.get(SA), message.get(Nonce), message.get(KE)
+    assert answer is not None and nonce is not None and theirs is not None and task.pair is not None
+    chosen = accepted(answer.proposals, task.proposals)
+    if chosen is None or len(chosen.spi) != 8 or algorithms(chosen).key_exchange != theirs.method:
+        raise _malformed("the peer chose a proposal that was not offered")
+    if theirs.method != task.pair.method:
+        raise _malformed("the peer's key exchange is of another method than ours")
+    try:
+        shared = exchange.agree(task.pair, theirs.data)
+    except KeyExchangeError as error:
+        raise _malformed(str(error)) from None
+    fresh = _make(core, sa, chosen, shared, task.nonce, nonce.data, task.spi, chosen.spi, True, now)
+    rival = core.sas.get(task.rival) if task.rival is not None else None
+    if rival is not None and fresh.lowest_nonce < rival.lowest_nonce:
+        # RFC 7296 2.8.1: ours holds the lowest nonce and is closed by us; the peer closes the old one.
+        fresh.queue.append(DeleteTask(Reason.REKEYED))
+        core.wake(fresh)
+        _succeed(core, sa, rival, now)
+        return
+    if rival is not None:
+        rival.replaced_by = fresh.id
+    _succeed(core, sa, fresh, now)
+    sa.queue.appendleft(DeleteTask(Reason.REKEYED))
+
+
+def _handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask, now: float) -> None:
+    failure = child.failure_of(message)
+    task.attempts += 1
+    if failure is None or task.attempts >= MAX_ATTEMPTS:
+        return
+    again = RekeyIkeTask(task.method, task.attempts)
+    if failure.notify == NotifyType.INVALID_KE_PAYLOAD:
+        method = int.from_bytes(failure.data)
+        if method != task.method and method in key_exchange_methods(task.proposals):
+            again.method = method
+            sa.queue.appendleft(again)
+            return
+    if failure.notify == NotifyType.TEMPORARY_FAILURE:
+        later(core, sa, again, now)
+        return
+    core.emit(events.Anomaly, now, what=f"rekeying failed: {failure}", rule="RFC 7296 2.8", sa=sa.id)
+
+
+# the one who answers
+
+
+def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
+    """Answer a request to replace this IKE SA. Raises ProtocolError where it is malformed."""
+    offered, nonce, theirs = message.get(SA), message.get(Nonce), message.get(KE)
+    assert offered is not None and nonce is not None and theirs is not None
+    outstanding = sa.window.outstanding.task if sa.window.outstanding is not None else None
+    busy = isinstance(outstanding, CreateChildTask | DeleteTask) or any(
+        item.state is ChildState.DELETING for item in sa.children.values()
+    )
+    if busy or sa.replaced_by is not None:
+        # RFC 7296 2.25.2
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        return
+    connection = core.connection(sa)
+    chosen = choose(
+        [item for item in offered.proposals if len(item.spi) == 8], connection.proposals, connection.prefer
+    )
+    if chosen is None:
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.NO_PROPOSAL_CHOSEN)])
+        return
+    method = algorithms(chosen).key_exchange
+    assert method is not None
+    if theirs.method != method:
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))])
+        return
+    pair = exchange.generate(method, core.entropy("ke"))
+    try:
+        shared = exchange.agree(pair, theirs.data)
+    except KeyExchangeError as error:
+        raise _malformed(str(error)) from None
+    answer = core.ports.entropy("nonce", NONCE_OCTETS)
+    spi = core.new_ike_spi()
+    security = SA((Proposal(chosen.number, chosen.protocol, spi, chosen.transforms),))
+    core.respond(sa, ExchangeType.CREATE_CHILD_SA, [security, Nonce(answer), KE(method, pair.public)])
+    fresh = _make(core, sa, chosen, shared, nonce.data, answer, chosen.spi, spi, False, now)
+    if isinstance(outstanding, RekeyIkeTask):
+        outstanding.rival = fresh.id
+    else:
+        _succeed(core, sa, fresh, now)
+
+
+# both
+
+
+def _make(
+    core: Core,
+    old: IkeSa,
+    chosen: Proposal,
+    shared: bytes,
+    nonce_i: bytes,
+    nonce_r: bytes,
+    spi_i: bytes,
+    spi_r: bytes,
+    initiator: bool,
+    now: float,
+) -> IkeSa:
+    """The new IKE SA, established from the start: the peer was authenticated by the old one."""
+    picked = algorithms(chosen)
+    assert picked.prf is not None and old.keys is not None and old.peer is not None
+    fresh = IkeSa(
+        id=core.new_id("ike"),
+        initiator=initiator,
+        state=IkeState.VERDICT,
+        spi_i=spi_i,
+        spi_r=spi_r,
+        path=old.path,
+        marked=old.marked,
+        created_at=now,
+        connection=old.connection,
+        proposal=Proposal(chosen.number, chosen.protocol, b"", chosen.transforms),
+        suite=cipher_suite(picked.encryption, picked.key_bits, picked.integrity),
+        prf=picked.prf,
+        nonce_i=nonce_i,
+        nonce_r=nonce_r,
+        peer_hashes=old.peer_hashes,
+        authorities=old.authorities,
+        fragmentation=old.fragmentation,
+        childless=old.childless,
+        mobike=old.mobike,
+        nat_local=old.nat_local,
+        nat_remote=old.nat_remote,
+        lowest_nonce=min(nonce_i, nonce_r),
+    )
+    assert fresh.suite is not None
+    fresh.keys = schedule.ike_keys(
+        core.prf(fresh),
+        fresh.suite,
+        ni=nonce_i,
+        nr=nonce_r,
+        spi_i=spi_i,
+        spi_r=spi_r,
+        shared=shared,
+        sk_d=old.keys.d,
+        old_prf=core.prf(old),
+    )
+    core.add(fresh)
+    established_at = old.established_at
+    fresh.establish(old.peer, now)
+    fresh.established_at = established_at
+    installed(core, fresh)
+    return fresh
+
+
+def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
+    """The new SA takes over the CHILD SAs and what was still to be done (RFC 7296 2.8)."""
+    old.replaced_by = fresh.id
+    for kept in old.children.values():
+        kept.sa = fresh.id
+        fresh.children[kept.id] = kept
+    old.children = {}
+    for timer, deadline in list(old.timers.items()):
+        if timer.startswith(("rekey child", "expire child")) or timer == "reauthenticate":
+            del old.timers[timer]
+            core.timers.set(fresh, timer, deadline)
+    for timer in ("rekey", "liveness", "keepalive"):
+        old.timers.pop(timer, None)
+    fresh.queue.extend(item for item in old.queue if not isinstance(item, RekeyIkeTask))
+    old.queue.clear()
+    fresh.postponed, old.postponed = old.postponed, []
+    if fresh.postponed:
+        core.timers.set(fresh, "retry", now)
+    lifetime.start(core, fresh, now)
+    core.wake(fresh)
+    core.emit(events.Rekeyed, now, old=old.id, new=fresh.id)
+
+
+def _malformed(message: str) -> ProtocolError:
+    return ProtocolError(message, reason=Reason.PAYLOAD_MALFORMED, notify=NotifyType.INVALID_SYNTAX)

@@ -1,0 +1,260 @@
+"""IKE SAs and CHILD SAs as plain data, and the states they go through.
+
+A state is named by what the SA awaits. :data:`TRANSITIONS` is the whole diagram; a change that is not in it is a bug.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from ikesim.crypto.ciphers import CipherSuite
+from ikesim.crypto.schedule import ChildKeys, IkeKeys
+from ikesim.crypto.signatures import SignatureScheme
+from ikesim.esp.packet import InboundEsp, OutboundEsp
+from ikesim.ike.config import ChildConfig
+from ikesim.ike.ids import FetchId, SaId
+from ikesim.ike.tasks import ChildOffer, Task
+from ikesim.ike.window import Origin, Window
+from ikesim.pki.decision import TrustDecision
+from ikesim.pki.fetching import FetchRequest, FetchResult
+from ikesim.pki.identity import Identity
+from ikesim.pki.trust import AuthState
+from ikesim.reasons import Reason
+from ikesim.wire.address import Path
+from ikesim.wire.fragments import Reassembly
+from ikesim.wire.message import Message
+from ikesim.wire.proposals import Proposal
+from ikesim.wire.selectors import TrafficSelector
+
+
+class IkeState(StrEnum):
+    """What an IKE SA awaits."""
+
+    INIT_RESPONSE = "awaits-init-response"
+    AUTH_REQUEST = "awaits-auth-request"
+    AUTH_RESPONSE = "awaits-auth-response"
+    VERDICT = "awaits-verdict"
+    ESTABLISHED = "established"
+    DELETE_RESPONSE = "awaits-delete-response"
+    REFUSED = "refused"
+    """Kept for retransmissions only, until the half-open timeout."""
+    CLOSED = "closed"
+
+
+TRANSITIONS: dict[IkeState, frozenset[IkeState]] = {
+    IkeState.INIT_RESPONSE: frozenset((IkeState.AUTH_RESPONSE, IkeState.CLOSED)),
+    IkeState.AUTH_REQUEST: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
+    IkeState.AUTH_RESPONSE: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
+    IkeState.VERDICT: frozenset((IkeState.ESTABLISHED, IkeState.REFUSED, IkeState.CLOSED)),
+    IkeState.ESTABLISHED: frozenset((IkeState.DELETE_RESPONSE, IkeState.CLOSED)),
+    IkeState.DELETE_RESPONSE: frozenset((IkeState.CLOSED,)),
+    IkeState.REFUSED: frozenset((IkeState.CLOSED,)),
+    IkeState.CLOSED: frozenset(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedAuth:
+    """Proof that the peer holds its certificate's key: made by `ikesim.ike.auth` after the signature verified."""
+
+    method: int
+    scheme: SignatureScheme
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A peer whose certificate was accepted and whose AUTH verified: what an SA needs to be established.
+
+    Raises ValueError if the decision did not accept the peer.
+    """
+
+    identity: Identity
+    certificates: tuple[bytes, ...]
+    """DER, as the peer sent them: judged again when trust changes."""
+    decision: TrustDecision
+    auth: VerifiedAuth
+    at: datetime
+    """Wall time of the decision."""
+
+    def __post_init__(self) -> None:
+        if not self.decision.accepted:
+            raise ValueError("an SA is established only on an accepted decision")
+
+
+class ChildState(StrEnum):
+    """What a CHILD SA is doing."""
+
+    INSTALLED = "installed"
+    REKEYED = "rekeyed"
+    """Replaced by a fresh one; still receives until it is deleted."""
+    DELETING = "awaits-delete-response"
+
+
+@dataclass(slots=True)
+class ChildSa:
+    """A pair of ESP SAs."""
+
+    id: SaId
+    sa: SaId
+    """The IKE SA it now belongs to."""
+    name: str
+    config: ChildConfig
+    proposal: Proposal
+    inbound: InboundEsp
+    outbound: OutboundEsp
+    local_ts: tuple[TrafficSelector, ...]
+    remote_ts: tuple[TrafficSelector, ...]
+    created_at: float
+    lowest_nonce: bytes = b""
+    """The lower of the two nonces that made it: decides which of two rival SAs stays (RFC 7296 2.8.1)."""
+    ours: bool = True
+    """Whether we asked for it."""
+    state: ChildState = ChildState.INSTALLED
+    sending: bool = True
+    """Whether we send on it already. A responder waits for the peer's first packet, since an initiator that has not
+    yet read the response could not receive."""
+    replaces: SaId | None = None
+
+    @property
+    def spi_in(self) -> bytes:
+        """The SPI that we chose."""
+        return self.inbound.spi
+
+    @property
+    def spi_out(self) -> bytes:
+        """The SPI that the peer chose."""
+        return self.outbound.spi
+
+
+@dataclass(slots=True)
+class PendingVerdict:
+    """An IKE_AUTH whose sender is being judged: what is known so far, and what is still being fetched."""
+
+    message: Message
+    id_type: int
+    id_data: bytes
+    certificates: tuple[bytes, ...]
+    """DER, in the order of the CERT payloads."""
+    encodings: tuple[int, ...]
+    """Of all CERT payloads, those that we do not read too."""
+    candidates: tuple[str, ...]
+    """Connections that may answer, in file order."""
+    offer: ChildOffer | None = None
+    """What we offered for the first CHILD SA, as initiator."""
+    position: int = 0
+    """The candidate being judged."""
+    auth: AuthState | None = None
+    verified: VerifiedAuth | None = None
+    attempts: list[tuple[str, TrustDecision]] = field(default_factory=list)
+    fetched: dict[FetchRequest, FetchResult] = field(default_factory=dict)
+    waiting: dict[FetchId, FetchRequest] = field(default_factory=dict)
+    late: bool = False
+    """The time for fetches is used up."""
+
+
+@dataclass(slots=True)
+class IkeSa:
+    """One IKE SA, at any stage of its life."""
+
+    id: SaId
+    initiator: bool
+    """Whether we sent its first message (the Initiator flag, RFC 7296 3.1)."""
+    state: IkeState
+    spi_i: bytes
+    spi_r: bytes
+    path: Path
+    marked: bool
+    """Whether its messages carry the non-ESP marker."""
+    created_at: float
+    connection: str | None = None
+    proposal: Proposal | None = None
+    suite: CipherSuite | None = None
+    prf: int = 0
+    keys: IkeKeys | None = None
+    iv_counter: int = 0
+    nonce_i: bytes = b""
+    nonce_r: bytes = b""
+    init_request: bytes = b""
+    """The octets of the last IKE_SA_INIT request: AUTH covers them (RFC 7296 2.15)."""
+    init_response: bytes = b""
+    peer_hashes: frozenset[int] | None = None
+    """The hash algorithms that the peer announced (RFC 7427 4); None: it announced none."""
+    authorities: tuple[bytes, ...] | None = None
+    """What the peer's CERTREQ asked for, SHA-1 of SubjectPublicKeyInfo; None: it did not ask."""
+    fragmentation: bool = False
+    childless: bool = False
+    mobike: bool = False
+    nat_local: bool = False
+    """The peer sees us behind a NAT, or we pretend to be."""
+    nat_remote: bool = False
+    window: Window = field(default_factory=Window)
+    origin: Origin | None = None
+    """Where the request that we are answering came from."""
+    reassembly: dict[bool, tuple[int, Reassembly]] = field(default_factory=dict)
+    """Fragments that wait for the rest, with their message ID: of a request (False), of a response (True)."""
+    queue: deque[Task] = field(default_factory=deque)
+    postponed: list[Task] = field(default_factory=list)
+    """Tasks that the peer put off with TEMPORARY_FAILURE, until the timer "retry"."""
+    timers: dict[str, float] = field(default_factory=dict)
+    """Deadline of each running timer, by name."""
+    children: dict[SaId, ChildSa] = field(default_factory=dict)
+    pending: PendingVerdict | None = None
+    peer: Authenticated | None = None
+    established_at: datetime | None = None
+    last_heard: float = 0.0
+    lowest_nonce: bytes = b""
+    """As ChildSa.lowest_nonce, for an IKE SA made by rekeying."""
+    replaced_by: SaId | None = None
+    reauthenticates: SaId | None = None
+    """The SA that ends when this one is up (make-before-break)."""
+    closing: Reason | None = None
+    """Why we deleted it, while the response is awaited."""
+    init_digest: bytes = b""
+    """By which a repeated IKE_SA_INIT request finds the SA that it made."""
+
+    @property
+    def spi_local(self) -> bytes:
+        """The SPI that we chose."""
+        return self.spi_i if self.initiator else self.spi_r
+
+    def move(self, state: IkeState) -> None:
+        """Change the state. Raises ValueError for a change that is not in :data:`TRANSITIONS`."""
+        if state not in TRANSITIONS[self.state]:
+            raise ValueError(f"an IKE SA does not go from {self.state} to {state}")
+        self.state = state
+
+    def establish(self, peer: Authenticated, now: float) -> None:
+        """The one way to become established: with a peer whose certificate and AUTH were verified."""
+        self.peer = peer
+        self.established_at = peer.at
+        self.last_heard = now
+        self.pending = None
+        self.move(IkeState.ESTABLISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledIke:
+    """What the on_install hook gets when an IKE SA has its keys."""
+
+    spi_i: bytes
+    spi_r: bytes
+    suite: CipherSuite
+    keys: IkeKeys = field(repr=False)
+    path: Path
+    kind: str = "ike"
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledChild:
+    """What the on_install hook gets when a CHILD SA has its keys."""
+
+    spi_in: bytes
+    spi_out: bytes
+    suite: CipherSuite
+    keys: ChildKeys = field(repr=False)
+    initiator: bool
+    """Whether we sent the request of the exchange that made it: then we send with ei and ai."""
+    path: Path
+    esn: bool
+    kind: str = "child"

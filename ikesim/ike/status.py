@@ -1,0 +1,58 @@
+"""What `ikesim status` shows of an endpoint: the stable JSON form of interface and control API."""
+
+from typing import Any
+
+from ikesim.ike.core import Core
+from ikesim.ike.endpoint import Endpoint
+from ikesim.ike.events import to_json
+from ikesim.ike.negotiation import proposal_text
+from ikesim.ike.sa import ChildSa, IkeSa
+
+
+def status(endpoint: Endpoint) -> dict[str, Any]:
+    """The state of an endpoint: `endpoint, listen, ike_sas[], counters`. Plain JSON types, no keys."""
+    core = endpoint.core
+    return {
+        "endpoint": core.config.name,
+        "listen": [str(address) for address in core.config.listen],
+        "listen_nat_t": [str(address) for address in core.config.listen_nat_t],
+        "ike_sas": [_ike_sa(core, sa) for sa in core.sas.values()],
+        "counters": dict(sorted(core.counters.values.items())),
+    }
+
+
+def _ike_sa(core: Core, sa: IkeSa) -> dict[str, Any]:
+    peer = sa.peer
+    return {
+        "id": sa.id,
+        "connection": sa.connection,
+        "state": sa.state.value,
+        "role": "initiator" if sa.initiator else "responder",
+        "spi_i": sa.spi_i.hex(),
+        "spi_r": sa.spi_r.hex(),
+        "local": str(sa.path.local),
+        "remote": str(sa.path.remote),
+        "identity": str(peer.identity) if peer is not None else None,
+        "proposal": proposal_text(sa.proposal) if sa.proposal is not None else None,
+        "established_at": to_json(sa.established_at),
+        "auth": {"method": peer.auth.method, "scheme": str(peer.auth.scheme)} if peer is not None else None,
+        "decision": peer.decision.to_json() if peer is not None else None,
+        "child_sas": [_child_sa(child) for child in sa.children.values()],
+    }
+
+
+def _child_sa(child: ChildSa) -> dict[str, Any]:
+    return {
+        "id": child.id,
+        "name": child.name,
+        "state": child.state.value,
+        "spi_in": child.spi_in.hex(),
+        "spi_out": child.spi_out.hex(),
+        "proposal": proposal_text(child.proposal),
+        "local_ts": [str(item) for item in child.local_ts],
+        "remote_ts": [str(item) for item in child.remote_ts],
+        "bytes_in": child.inbound.octets,
+        "bytes_out": child.outbound.octets,
+        "packets_in": child.inbound.packets,
+        "packets_out": child.outbound.packets,
+    }

@@ -1,0 +1,101 @@
+"""What an IKE SA has to ask of its peer: one small class an exchange, waiting in the SA's queue or outstanding.
+
+A task holds what its response will be read with (nonces, ephemeral keys, SPIs), as plain data.
+"""
+
+from dataclasses import dataclass
+
+from ikesim.crypto.exchange import KeyPair
+from ikesim.ike.config import ChildConfig
+from ikesim.ike.ids import SaId
+from ikesim.pki.decision import TrustDecision
+from ikesim.reasons import Reason
+from ikesim.wire.payloads import Payload
+from ikesim.wire.proposals import Proposal
+from ikesim.wire.selectors import TrafficSelector
+
+
+@dataclass(slots=True)
+class InitTask:
+    """IKE_SA_INIT."""
+
+    proposals: tuple[Proposal, ...]
+    method: int
+    nonce: bytes
+    pair: KeyPair | None = None
+    cookie: bytes = b""
+    restarts: int = 0
+    """How often COOKIE or INVALID_KE_PAYLOAD made us start again."""
+    tried: tuple[int, ...] = ()
+    suspicion: Reason | None = None
+    """An error notify that came unprotected: believed only if nothing better follows (RFC 7296 2.21.1)."""
+
+
+@dataclass(slots=True)
+class ChildOffer:
+    """What we offered for a CHILD SA."""
+
+    config: ChildConfig
+    spi: bytes
+    proposals: tuple[Proposal, ...]
+    local_ts: tuple[TrafficSelector, ...]
+    remote_ts: tuple[TrafficSelector, ...]
+
+
+@dataclass(slots=True)
+class AuthTask:
+    """IKE_AUTH."""
+
+    offer: ChildOffer | None = None
+
+
+@dataclass(slots=True)
+class CreateChildTask:
+    """CREATE_CHILD_SA for a new CHILD SA, or to rekey one."""
+
+    config: ChildConfig
+    rekeys: SaId | None = None
+    method: int | None = None
+    """The key exchange method to use, where INVALID_KE_PAYLOAD asked for another than our first."""
+    attempts: int = 0
+    offer: ChildOffer | None = None
+    nonce: bytes = b""
+    pair: KeyPair | None = None
+    rival: SaId | None = None
+    """The CHILD SA that the peer made by rekeying the same one meanwhile (RFC 7296 2.8.1)."""
+
+
+@dataclass(slots=True)
+class RekeyIkeTask:
+    """CREATE_CHILD_SA to rekey the IKE SA."""
+
+    method: int | None = None
+    attempts: int = 0
+    spi: bytes = b""
+    nonce: bytes = b""
+    pair: KeyPair | None = None
+    proposals: tuple[Proposal, ...] = ()
+    rival: SaId | None = None
+    """The IKE SA that the peer made by rekeying the same one meanwhile (RFC 7296 2.8.1)."""
+
+
+@dataclass(slots=True)
+class DeleteTask:
+    """INFORMATIONAL with DELETE: for CHILD SAs, or for the IKE SA when `children` is empty."""
+
+    reason: Reason
+    children: tuple[SaId, ...] = ()
+    decision: TrustDecision | None = None
+    """What a later look at the peer's certificate found, where that ends the SA."""
+
+
+@dataclass(slots=True)
+class InformTask:
+    """INFORMATIONAL with payloads of any other kind; without any it is a liveness check."""
+
+    payloads: tuple[Payload, ...] = ()
+    final: bool = False
+    """The SA ends when this is answered (an initiator's refusal, RFC 7296 2.21.2)."""
+
+
+Task = InitTask | AuthTask | CreateChildTask | RekeyIkeTask | DeleteTask | InformTask

@@ -1,0 +1,108 @@
+"""ESP in and out: which CHILD SA carries a packet, and what may come through it (RFC 4301 5, RFC 3948)."""
+
+from ikesim.esp.packet import EspError
+from ikesim.ike.core import Core
+from ikesim.ike.ports import Datagram, InnerPacket
+from ikesim.ike.sa import ChildSa, ChildState, IkeState
+from ikesim.wire.selectors import TrafficSelector
+
+MAX_FLOWS = 4096
+"""Remembered answers of the search for a CHILD SA, one a flow; beyond that they are forgotten and searched again."""
+
+Flow = tuple[int, bytes, bytes, int | None, int | None]
+"""Protocol, source and destination address, and ports (None where the packet shows none)."""
+
+
+def send(core: Core, packet: bytes, now: float) -> bool:
+    """Protect an IP packet and send it; False if no CHILD SA covers it."""
+    flow = _flow(packet)
+    child = _find(core, flow) if flow is not None else None
+    if child is None:
+        core.counters.add("inner-packets-without-child")
+        return False
+    sa = core.sas[child.sa]
+    octets = child.outbound.protect(packet, core.entropy("iv"))
+    hook = core.ports.hooks.on_send
+    if hook is not None:
+        octets = hook(child.id, octets, sa.path) or octets
+    core.out_datagrams.append(Datagram(core.next_sequence(), octets, sa.path))
+    return True
+
+
+def receive(core: Core, octets: bytes, now: float) -> None:
+    """Open an ESP packet; what does not verify or lies outside the selectors is counted and dropped."""
+    child = core.children.get(octets[:4])
+    sa = core.sas.get(child.sa) if child is not None else None
+    if child is None or sa is None or sa.state not in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE):
+        core.counters.add("esp-unknown-spi")
+        return
+    try:
+        packet = child.inbound.unprotect(octets)
+    except EspError as error:
+        core.counters.add(f"esp-{error.cause}")
+        return
+    sa.last_heard = now
+    if not child.sending:
+        # The peer has read our response, or it could not send on this SA: it can receive on it too.
+        child.sending = True
+        core.flows.clear()
+    if packet is None:
+        return
+    flow = _flow(packet)
+    if flow is None or not _covered(flow, child.remote_ts, child.local_ts):
+        core.counters.add("esp-outside-selectors")
+        return
+    core.out_packets.append(InnerPacket(core.next_sequence(), packet, child.id))
+
+
+def _find(core: Core, flow: Flow) -> ChildSa | None:
+    known = core.flows.get(flow)
+    if known is not None:
+        return core.children.get(known)
+    best: ChildSa | None = None
+    for child in core.children.values():
+        if not child.sending or child.state is ChildState.DELETING:
+            continue
+        if best is not None and best.state is ChildState.INSTALLED and child.state is ChildState.REKEYED:
+            continue
+        if _covered(flow, child.local_ts, child.remote_ts):
+            best = child
+    if best is not None:
+        if len(core.flows) >= MAX_FLOWS:
+            core.flows.clear()
+        core.flows[flow] = best.spi_in
+    return best
+
+
+def _covered(flow: Flow, source: tuple[TrafficSelector, ...], destination: tuple[TrafficSelector, ...]) -> bool:
+    protocol, sender, receiver, port_from, port_to = flow
+    return any(item.matches(protocol, sender, port_from) for item in source) and any(
+        item.matches(protocol, receiver, port_to) for item in destination
+    )
+
+
+def _flow(packet: bytes) -> Flow | None:
+    """What selectors look at; None for no IP packet. ICMP type and code stand for ports (RFC 4301 4.4.1.1)."""
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= 20:
+        start, protocol = (packet[0] & 15) * 4, packet[9]
+        sender, receiver = packet[12:16], packet[16:20]
+        if int.from_bytes(packet[6:8]) & 0x1FFF:
+            return protocol, sender, receiver, None, None
+    elif version == 6 and len(packet) >= 40:
+        start, protocol = 40, packet[6]
+        sender, receiver = packet[8:24], packet[24:40]
+    else:
+        return None
+    if protocol in (6, 17, 132) and len(packet) >= start + 4:
+        return (
+            protocol,
+            sender,
+            receiver,
+            int.from_bytes(packet[start : start + 2]),
+            int.from_bytes(packet[start + 2 : start + 4]),
+        )
+    if protocol in (1, 58) and len(packet) >= start + 2:
+        kind = int.from_bytes(packet[start : start + 2])
+        return protocol, sender, receiver, kind, kind
+    return protocol, sender, receiver, None, None
