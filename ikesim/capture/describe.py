@@ -210,7 +210,12 @@ def _payload_json(raw: Raw, found: Inspected) -> dict[str, Any]:
         if found.fragment is not None:
             document |= {"fragment": found.fragment[0], "fragments": found.fragment[1]}
         opened = found.icv_ok is True or found.inner is not None
-        document |= {"decrypted": opened, "icv_ok": found.icv_ok, "iv": found.iv.hex(), "icv": found.icv.hex()}
+        document |= {
+            "decrypted": opened,
+            "icv_ok": found.icv_ok,
+            "iv": found.iv.hex() or None,
+            "icv": found.icv.hex() or None,
+        }
         document["payloads"] = _inner_json(found.inner, found)
         return document
     try:

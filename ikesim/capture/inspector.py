@@ -12,12 +12,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ikesim.capture.keyring import IkeKey, Keyring
 from ikesim.capture.reader import Frame
 from ikesim.crypto.ciphers import CipherSuite
+from ikesim.crypto.exchange import public_length, supported
 from ikesim.errors import IntegrityError, WireError
 from ikesim.esp.packet import EspError, InboundEsp
 from ikesim.wire.demux import DatagramKind, classify
 from ikesim.wire.fragments import Reassembly
 from ikesim.wire.message import Header, Message, Protected, parse_payloads
-from ikesim.wire.registry import EncryptionId
+from ikesim.wire.payloads import KE
+from ikesim.wire.registry import EncryptionId, KeyExchangeId, PayloadType, name
 
 IKE_PORT, NAT_T_PORT = 500, 4500
 _OPEN_REASSEMBLIES = 256
@@ -98,6 +100,7 @@ class Inspector:
         except WireError as error:
             found.error = _words(error)
             return found
+        found.error = _damage(found.message)
         if protected is not None:
             if protected.total:
                 found.fragment = (protected.number, protected.total)
@@ -126,6 +129,7 @@ class Inspector:
                 first, plaintext = parts.first_payload, whole
                 del self._parts[key]
             found.inner = message.with_payloads(parse_payloads(first, plaintext))
+            found.error = found.error or _damage(found.inner)
         except WireError as error:
             found.error = f"inside: {_words(error)}"
 
@@ -173,6 +177,23 @@ def _decrypt_unverified(suite: CipherSuite, key: bytes, sealed: bytes) -> bytes 
         return None
     decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
     return decryptor.update(ciphertext) + decryptor.finalize()
+
+
+def _damage(message: Message) -> str:
+    """The first payload whose content cannot be right, and why; "" when all can."""
+    for raw in message.payloads:
+        if raw.kind in (PayloadType.SK, PayloadType.SKF):
+            continue
+        try:
+            payload = raw.payload()
+        except WireError as error:
+            return f"{name(PayloadType, raw.kind)}: {_words(error)}"
+        if isinstance(payload, KE) and supported(payload.method):
+            expected = public_length(payload.method)
+            if len(payload.data) != expected:
+                group = name(KeyExchangeId, payload.method)
+                return f"KE: {len(payload.data)} octets where {group} has {expected}"
+    return ""
 
 
 def _words(error: WireError) -> str:

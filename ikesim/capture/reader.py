@@ -44,14 +44,15 @@ def read_frames(file: Path) -> Iterator[Frame]:
     from scapy.utils import RawPcapReader
 
     try:
-        if file.stat().st_size == 0:
-            raise UsageError(f"{file} is empty")
-        reader: Any = RawPcapReader(str(file))
+        stream = file.open("rb")
     except OSError as error:
         raise UsageError(f"the capture {file} cannot be read: {error.strerror}") from None
-    except (Scapy_Exception, EOFError):
-        raise UsageError(f"{file} is neither pcap nor pcapng") from None
-    with reader:
+    with stream:
+        try:
+            open_reader: Any = RawPcapReader  # its metaclass also takes a file, which its types do not say
+            reader = open_reader(stream)
+        except (Scapy_Exception, EOFError, struct.error):
+            raise UsageError(f"{file} is neither pcap nor pcapng") from None
         try:
             for number, (packet, meta) in enumerate(reader, 1):
                 link = getattr(meta, "linktype", None)
