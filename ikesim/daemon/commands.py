@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from ipaddress import ip_address
 from typing import Any
 
@@ -93,7 +94,7 @@ async def up(host: EndpointHost, name: str, timeout: float) -> dict[str, Any]:
         await watch.until(lambda: verdict() is not None, timeout)
         event = verdict()
         if event is None:
-            host.act(lambda now: host.endpoint.terminate(sa, now))
+            host.act(partial(host.endpoint.terminate, sa))
             message = f"{sa}: no verdict within {timeout:g} s"
             return _verdict("nobody-answered", "nobody-answered", sa, name, None, message)
         if isinstance(event, SaRefused):
@@ -147,10 +148,10 @@ async def down(host: EndpointHost, name: str, child: str | None) -> dict[str, An
     wanted = find(host, name, child)
     with watching(host) as watch:
         for sa in wanted:
-            host.act(lambda now, sa=sa: host.endpoint.terminate(sa, now))
+            host.act(partial(host.endpoint.terminate, sa))
 
-        def ended() -> set[SaId]:
-            gone = {event.sa for event in watch.events if isinstance(event, (SaClosed, SaRefused))}
+        def ended() -> set[SaId | None]:
+            gone: set[SaId | None] = {event.sa for event in watch.events if isinstance(event, (SaClosed, SaRefused))}
             return gone | {event.child for event in watch.events if isinstance(event, ChildDown)}
 
         done = await watch.until(lambda: ended() >= set(wanted), DOWN_PATIENCE)
@@ -162,7 +163,7 @@ async def rekey(host: EndpointHost, name: str, child: str | None) -> dict[str, A
     """Rekey the newest IKE SA of a connection, or the newest CHILD SA of one of its children."""
     old = find(host, name, child)[-1]
     with watching(host) as watch:
-        host.act(lambda now: host.endpoint.rekey(old, now))
+        host.act(partial(host.endpoint.rekey, old))
 
         def fresh() -> list[SaId]:
             return [event.new for event in watch.events if isinstance(event, Rekeyed) and event.old == old]
@@ -209,7 +210,7 @@ async def ping(host: EndpointHost, name: str, address: str, count: int, timeout:
         for sequence in range(1, count + 1):
             packet = echo_request(source, target, identifier, sequence, b"ikesim echo request".ljust(56, b"."))
             sent[sequence] = loop.time()
-            host.act(lambda now, packet=packet: host.endpoint.send_inner(packet, now))
+            host.act(partial(host.endpoint.send_inner, packet))
             if sequence < count:
                 await asyncio.sleep(PING_INTERVAL)
         with contextlib.suppress(TimeoutError):
@@ -263,6 +264,5 @@ async def reload(host: EndpointHost) -> dict[str, Any]:
     """Read the configuration and the PKI objects again; what is wrong in them changes nothing."""
     loaded = load(host.loaded.file)
     changes = host.reconfigure(loaded)
-    host.store.refresh()
     host.act(host.endpoint.trust_changed)
     return {"result": "reloaded", "reason": None, "changes": [str(change) for change in changes]}

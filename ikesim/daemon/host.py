@@ -157,13 +157,13 @@ class EndpointHost:
 
     def status(self) -> dict[str, Any]:
         """The document of `ikesim status`, with the shell's own counters."""
-        document = status(self.endpoint, self.now())
+        document = status(self.endpoint)
         document["counters"] = {**document["counters"], **self.counters()}
         return document
 
     def sa_ids(self) -> list[SaId]:
         """The IKE SAs there are, in any state."""
-        return [SaId(sa["id"]) for sa in status(self.endpoint, self.now())["ike_sas"]]
+        return [SaId(sa["id"]) for sa in status(self.endpoint)["ike_sas"]]
 
     def counters(self) -> dict[str, int]:
         """What the shell counts."""
@@ -241,7 +241,12 @@ class EndpointHost:
 
     def _emitted(self) -> list[Datagram | InnerPacket | Event | Fetch]:
         core = self.endpoint
-        emitted = [*core.datagrams(), *core.inner_packets(), *core.events(), *core.fetches()]
+        emitted: list[Datagram | InnerPacket | Event | Fetch] = [
+            *core.datagrams(),
+            *core.inner_packets(),
+            *core.events(),
+            *core.fetches(),
+        ]
         emitted.sort(key=attrgetter("sequence"))
         return emitted
 

@@ -18,10 +18,11 @@ from ikesim.daemon.hints import hint
 from ikesim.daemon.host import EndpointHost, Recording
 from ikesim.daemon.readiness import unready
 from ikesim.daemon.safe import escaped
-from ikesim.daemon.state import StateLock, prepare
+from ikesim.daemon.state import StateLock
 from ikesim.daemon.text import log_line
-from ikesim.errors import ConfigurationError, UsageError
+from ikesim.errors import ConfigurationError, Problem, UsageError
 from ikesim.ike.events import Event, Ready, SaRefused
+from ikesim.pki.disk import open_directory
 from ikesim.pki.store import PkiStore
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class Output:
 
 def load_all(paths: Sequence[Path]) -> list[LoadedConfig]:
     """Every configuration, or ConfigurationError with the faults of all of them."""
-    loaded, problems = [], []
+    loaded: list[LoadedConfig] = []
+    problems: list[Problem] = []
     for path in paths:
         try:
             loaded.append(load(path))
@@ -107,10 +109,10 @@ async def _start(
     stack: contextlib.AsyncExitStack,
 ) -> tuple[EndpointHost, Ready]:
     """One endpoint with its lock, store, sockets and control API, which `stack` takes down again."""
-    prepare(config.state)
+    open_directory(config.state)
     lock = StateLock(config.state)
     stack.callback(lock.release)
-    store = PkiStore.open(config.state)
+    store = PkiStore.open(config.state, key_protection=config.endpoint.key_protection)
     host = EndpointHost(config, store, recorder=recorder)
     if key_log is not None:
         host.ports.hooks.on_install = key_log.install

@@ -2,7 +2,8 @@
 
 The library has three habits that a daemon cannot live with. Its receive queue has no cap: `UdpSocket` empties it into
 the host's bounded inbox at once. A pending socket error (an ICMP port unreachable, say) is raised by the next
-`recv()`, or by the next `send()` *instead of sending*: both are counted and survived, and the datagram is sent again.
+`recv()`, or by the next `send()` *instead of sending*: both are counted and survived, and the datagram is sent again
+(so does the kernel, which asyncio keeps to itself: asking `exception` after the send tells).
 A stream that outlives the event loop complains from `__del__`: `close` waits until the transport is gone.
 """
 
@@ -13,6 +14,7 @@ import socket as stdlib_socket
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import asyncio_dgram
 
@@ -23,8 +25,8 @@ log = logging.getLogger("ikesim.daemon")
 
 OUTBOX = 1024
 """Datagrams waiting for a socket that the kernel will not take; more are dropped, as a full router would do."""
-PENDING_ERRORS = 16
-"""Pending errors swallowed before one send is given up: each raises once; so many mean a dead interface."""
+TRIES = 4
+"""Attempts to send one datagram: a pending error spoils one; what fails so often (too large, say) always will."""
 RECEIVE_BUFFER = 1024 * 1024
 """Octets asked of the kernel, so that a burst during a signature is not lost."""
 
@@ -44,7 +46,7 @@ class UdpSocket:
     """One bound UDP socket; `on_datagram(octets, path)` is called for each datagram that comes in."""
 
     def __init__(self, stream: asyncio_dgram.aio.DatagramServer, on_datagram: Callable[[bytes, Path], None]) -> None:
-        name = stream.sockname
+        name: Any = stream.socket.getsockname()
         self.local = Address(name[0], name[1])
         self.counters = SocketCounters()
         self.stream = stream
@@ -90,7 +92,7 @@ class UdpSocket:
     async def _receive(self) -> None:
         while True:
             try:
-                octets, remote = await self.stream.recv()
+                octets, source = await self.stream.recv()
             except OSError as error:
                 self.counters.receive_errors += 1
                 log.debug("%s: pending socket error: %s", self.local, error)
@@ -98,6 +100,7 @@ class UdpSocket:
             except asyncio_dgram.TransportClosed:
                 return
             self.counters.received += 1
+            remote: Any = source
             self._on_datagram(octets, Path(self.local, Address(remote[0], remote[1])))
 
     async def _send(self) -> None:
@@ -112,17 +115,19 @@ class UdpSocket:
 
     async def _send_one(self, octets: bytes, remote: Address) -> bool:
         """Send although errors are pending; False when the socket is closed."""
-        for _ in range(PENDING_ERRORS):
+        for _ in range(TRIES):
             try:
                 await self.stream.send(octets, (remote.host, remote.port))
+                # The kernel, too, reports a pending error instead of sending; asyncio keeps it for the next call.
+                _ = self.stream.exception
             except OSError as error:
                 self.counters.send_errors += 1
-                log.debug("%s: pending socket error before a datagram to %s: %s", self.local, remote, error)
+                log.debug("%s: socket error instead of a datagram to %s: %s", self.local, remote, error)
                 continue
             except asyncio_dgram.TransportClosed:
                 return False
             self.counters.sent += 1
-            return True
+            break
         return True
 
 

@@ -1,4 +1,4 @@
-"""The state folder: who may enter it, one daemon at a time, and a socket path that the kernel accepts.
+"""The state folder: one daemon at a time, and a socket path that the kernel accepts.
 
 Light on imports: the command line uses it to find a running daemon.
 """
@@ -6,7 +6,6 @@ Light on imports: the command line uses it to find a running daemon.
 import contextlib
 import fcntl
 import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,20 +16,6 @@ SOCKET_NAME = "control.sock"
 LOCK_NAME = "daemon.lock"
 MAX_SOCKET_PATH = 100
 """Octets; sockaddr_un holds 108 on Linux, 104 elsewhere."""
-
-
-def prepare(state: Path) -> None:
-    """Create the state folder, or check that only its owner may enter it. Raises UsageError."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = state.stat()
-    except OSError as error:
-        raise UsageError(f"the state folder {state} cannot be made: {error.strerror or error}") from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise UsageError(f"the state folder {state} is not a folder")
-    if found.st_mode & 0o077:
-        mode = stat.S_IMODE(found.st_mode)
-        raise UsageError(f"the state folder {state} is open to others (mode {mode:04o}); run: chmod 700 {state}")
 
 
 class StateLock:
