@@ -13,9 +13,6 @@ from typing import Final
 from ikesim.errors import WireError
 from ikesim.wire.registry import PayloadType, ProtocolId, TransformAttribute
 
-MAX_PROPOSALS: Final = 255
-"""RFC 7296 section 3.3.1: the number is one octet, starts at 1 and rises by one."""
-
 _PROPOSAL: Final = Struct("!BxHBBBB")
 _TRANSFORM: Final = Struct("!BxHBxH")
 _PAIR: Final = Struct("!HH")
@@ -89,7 +86,10 @@ def encode_proposals(proposals: Sequence[Proposal]) -> bytes:
 
 
 def decode_proposals(body: memoryview, offset: int = 0) -> tuple[Proposal, ...]:
-    """The proposals of an SA payload; `offset` is where `body` stands in the message. Raises WireError."""
+    """The proposals of an SA payload; `offset` is where `body` stands in the message. Raises WireError.
+
+    They are 255 at most, since their numbers are one octet, start at 1 and rise by one.
+    """
     proposals: list[Proposal] = []
     position, size, more = 0, len(body), _MORE_PROPOSALS
     while position < size:

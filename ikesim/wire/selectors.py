@@ -16,6 +16,8 @@ from ikesim.wire.registry import TrafficSelectorType
 
 MAX_SELECTORS: Final = 255
 """RFC 7296 section 3.13: their number is one octet."""
+MAX_COMPARED: Final = 32
+"""A local limit: how many shares narrowing tidies up; it bounds the work that an offer of 255 selectors makes."""
 ANY_PORT: Final = (0, 65535)
 OPAQUE_PORT: Final = (65535, 0)
 ICMP: Final = 1
@@ -136,9 +138,10 @@ def narrow(offered: Sequence[TrafficSelector], own: Sequence[TrafficSelector]) -
             if share is None or share in seen:
                 continue
             seen.add(share)
-            if any(known.contains(share) for known in kept):
+            compared = kept[:MAX_COMPARED]
+            if any(known.contains(share) for known in compared):
                 continue
-            kept = [known for known in kept if not share.contains(known)]
+            kept = [known for known in compared if not share.contains(known)] + kept[MAX_COMPARED:]
             kept.append(share)
             if len(kept) == MAX_SELECTORS:
                 return tuple(kept)
