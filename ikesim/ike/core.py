@@ -344,15 +344,27 @@ class Core:
         )
         self.counters.add(f"refused-{reason}")
 
-    def close(self, sa: IkeSa, reason: Reason, now: float, decision: TrustDecision | None = None) -> None:
-        """An SA ends here and now, with its CHILD SAs; reported if it was established."""
+    def close(
+        self, sa: IkeSa, reason: Reason, now: float, decision: TrustDecision | None = None, *, linger: bool = False
+    ) -> None:
+        """An SA ends here and now, with its CHILD SAs; reported if it was established.
+
+        With `linger` it goes on answering retransmissions of the peer's last request, until the half-open timeout.
+        """
         reported = sa.state in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE)
         if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
             self.leave_half_open(sa)
         for child in list(sa.children.values()):
             self.remove_child(sa, child, reason, now)
-        sa.move(IkeState.CLOSED)
-        self._forget(sa)
+        if linger:
+            sa.move(IkeState.DELETED)
+            sa.window.outstanding = None
+            sa.timers.clear()
+            sa.queue.clear()
+            self.timers.set(sa, "half-open", now + self.config.half_open_timeout)
+        else:
+            sa.move(IkeState.CLOSED)
+            self._forget(sa)
         if reported:
             self.emit(
                 events.SaClosed, now, sa=sa.id, connection=sa.connection or "", reason=reason, decision=decision

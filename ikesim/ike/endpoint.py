@@ -151,7 +151,7 @@ class Endpoint:
         if found.state is IkeState.ESTABLISHED:
             found.queue.clear()
             self._ask(found, DeleteTask(Reason.DELETED_BY_US), now)
-        elif found.state in (IkeState.REFUSED, IkeState.DELETE_RESPONSE):
+        elif found.state in (IkeState.REFUSED, IkeState.DELETED, IkeState.DELETE_RESPONSE):
             core.close(found, found.closing or Reason.DELETED_BY_US, now)
         else:
             by = "nobody-answered" if found.initiator else "us"
@@ -339,7 +339,7 @@ class Endpoint:
         if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
             core.refuse(sa, "us", error.reason, now, detail=str(error), linger=True)
         elif error.notify == NotifyType.INVALID_SYNTAX:
-            core.close(sa, error.reason, now)
+            core.close(sa, error.reason, now, linger=True)
 
     def _receive_response(self, sa: IkeSa, octets: bytes, header: Header, now: float) -> None:
         core = self.core
@@ -495,7 +495,7 @@ class Endpoint:
     def _expire_half_open(self, sa: IkeSa, now: float) -> None:
         if sa.state is IkeState.AUTH_REQUEST:
             self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail="IKE_AUTH never came")
-        elif sa.state is IkeState.REFUSED:
+        elif sa.state in (IkeState.REFUSED, IkeState.DELETED):
             self.core.close(sa, Reason.DELETED_BY_US, now)
 
     def _check_silence(self, sa: IkeSa, now: float) -> None:
@@ -519,7 +519,7 @@ class Endpoint:
         """End an SA for a reason of our own, with DELETE where the peer believes it established."""
         core = self.core
         if sa.state is not IkeState.ESTABLISHED:
-            if sa.state is IkeState.DELETE_RESPONSE:
+            if sa.state in (IkeState.DELETE_RESPONSE, IkeState.DELETED):
                 return
             core.close(sa, reason, now)
         elif sa.window.outstanding is not None and reason is Reason.LIFETIME_EXPIRED:

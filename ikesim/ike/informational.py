@@ -55,12 +55,12 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     if message.notify(NotifyType.AUTHENTICATION_FAILED) is not None:
         # RFC 7296 2.21.2: the initiator refused us after we believed the SA established.
         core.respond(sa, ExchangeType.INFORMATIONAL, [])
-        core.close(sa, Reason.REFUSED_BY_PEER, now)
+        core.close(sa, Reason.REFUSED_BY_PEER, now, linger=True)
         return
     deletes = message.all(Delete)
     if any(item.protocol == ProtocolId.IKE for item in deletes):
         core.respond(sa, ExchangeType.INFORMATIONAL, [])
-        core.close(sa, _why_deleted(sa), now)
+        core.close(sa, _why_deleted(sa), now, linger=True)
         return
     payloads: list[Payload] = []
     gone: list[ChildSa] = []

@@ -39,6 +39,8 @@ class IkeState(StrEnum):
     DELETE_RESPONSE = "awaits-delete-response"
     REFUSED = "refused"
     """Kept for retransmissions only, until the half-open timeout."""
+    DELETED = "deleted"
+    """Ended by the peer's DELETE; kept, as REFUSED, to answer its retransmissions."""
     CLOSED = "closed"
 
 
@@ -47,9 +49,10 @@ TRANSITIONS: dict[IkeState, frozenset[IkeState]] = {
     IkeState.AUTH_REQUEST: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
     IkeState.AUTH_RESPONSE: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
     IkeState.VERDICT: frozenset((IkeState.ESTABLISHED, IkeState.REFUSED, IkeState.CLOSED)),
-    IkeState.ESTABLISHED: frozenset((IkeState.DELETE_RESPONSE, IkeState.CLOSED)),
-    IkeState.DELETE_RESPONSE: frozenset((IkeState.CLOSED,)),
+    IkeState.ESTABLISHED: frozenset((IkeState.DELETE_RESPONSE, IkeState.DELETED, IkeState.CLOSED)),
+    IkeState.DELETE_RESPONSE: frozenset((IkeState.DELETED, IkeState.CLOSED)),
     IkeState.REFUSED: frozenset((IkeState.CLOSED,)),
+    IkeState.DELETED: frozenset((IkeState.CLOSED,)),
     IkeState.CLOSED: frozenset(),
 }
 

@@ -2,26 +2,29 @@
 
 from typing import Any
 
-from ikesim.ike.core import Core
 from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.events import to_json
 from ikesim.ike.negotiation import proposal_text
-from ikesim.ike.sa import ChildSa, IkeSa
+from ikesim.ike.sa import ChildSa, IkeSa, IkeState
 
 
-def status(endpoint: Endpoint) -> dict[str, Any]:
+_GONE = (IkeState.REFUSED, IkeState.DELETED)
+"""SAs that only answer retransmissions."""
+
+
+def status(endpoint: Endpoint, now: float) -> dict[str, Any]:
     """The state of an endpoint: `endpoint, listen, ike_sas[], counters`. Plain JSON types, no keys."""
     core = endpoint.core
     return {
         "endpoint": core.config.name,
         "listen": [str(address) for address in core.config.listen],
         "listen_nat_t": [str(address) for address in core.config.listen_nat_t],
-        "ike_sas": [_ike_sa(core, sa) for sa in core.sas.values()],
+        "ike_sas": [_ike_sa(sa, now) for sa in core.sas.values() if sa.state not in _GONE],
         "counters": dict(sorted(core.counters.values.items())),
     }
 
 
-def _ike_sa(core: Core, sa: IkeSa) -> dict[str, Any]:
+def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
     peer = sa.peer
     return {
         "id": sa.id,
@@ -35,6 +38,7 @@ def _ike_sa(core: Core, sa: IkeSa) -> dict[str, Any]:
         "identity": str(peer.identity) if peer is not None else None,
         "proposal": proposal_text(sa.proposal) if sa.proposal is not None else None,
         "established_at": to_json(sa.established_at),
+        "rekey_in": round(sa.timers["rekey"] - now, 3) if "rekey" in sa.timers else None,
         "auth": {"method": peer.auth.method, "scheme": str(peer.auth.scheme)} if peer is not None else None,
         "decision": peer.decision.to_json() if peer is not None else None,
         "child_sas": [_child_sa(child) for child in sa.children.values()],

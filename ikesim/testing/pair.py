@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from ikesim.esp.host import InnerHost, echo_request, parse_echo_reply
+from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.events import SaEstablished, SaRefused
 from ikesim.ike.ids import SaId
 from ikesim.ike.status import status
@@ -22,7 +23,10 @@ _CONDITIONS = {item.name for item in fields(Conditions)}
 class ChildSa:
     """A CHILD SA as one host sees it."""
 
+    id: SaId
     name: str
+    state: str
+    """installed, rekeyed (replaced, still receiving) or awaits-delete-response."""
     spi_in: str
     spi_out: str
 
@@ -132,20 +136,17 @@ class Pair:
 
     def sas(self, host: SimHost) -> list[dict[str, Any]]:
         """The IKE SAs of a host as `ikesim status` shows them."""
+        assert isinstance(host.endpoint, Endpoint)
         found: list[dict[str, Any]] = status(host.endpoint, self.world.now)["ike_sas"]
         return found
 
     def children(self, host: SimHost) -> list[ChildSa]:
         """The CHILD SAs of a host."""
         return [
-            ChildSa(child["name"], child["spi_in"], child["spi_out"])
+            ChildSa(child["id"], child["name"], child["state"], child["spi_in"], child["spi_out"])
             for sa in self.sas(host)
             for child in sa["child_sas"]
         ]
-
-    def child_ids(self, host: SimHost) -> list[SaId]:
-        """The names of a host's CHILD SAs, as `rekey` and `terminate` take them."""
-        return [SaId(child["id"]) for sa in self.sas(host) for child in sa["child_sas"]]
 
 
 @dataclass(frozen=True, slots=True)
