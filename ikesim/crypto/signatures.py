@@ -1,10 +1,10 @@
 """Signatures of the AUTH payload: RFC 7427 (method 14), RFC 4754 (methods 9 to 11), RFC 7296 (method 1), RFC 8420."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -114,6 +114,9 @@ _CURVE_METHODS = {
 """RFC 4754: the method fixes curve and hash; r and s have the octets of the curve's order."""
 _CURVE_SIGNING = {curve: Signing(method, scheme) for method, (curve, _, scheme) in _CURVE_METHODS.items()}
 
+_Refuse = Callable[..., AuthError]
+"""(reason, message, **evidence) -> the error to raise, with method and key added to the evidence."""
+
 _ECDSA_WITH_SHA1 = "1.2.840.10045.4.1"
 """Known and never offered: refused for its hash."""
 
@@ -214,50 +217,56 @@ def verify_auth(
     `announced_hashes` is what our SIGNATURE_HASH_ALGORITHMS listed. Raises AuthError with one of the `auth-*`
     reasons and what was compared.
     """
-    key = describe_key(public_key)
+
+    def refuse(reason: Reason, message: str, **found: object) -> AuthError:
+        shown = {"method": name(AuthMethod, method), "key": describe_key(public_key), **found}
+        return AuthError(message, reason=reason, evidence=shown)
+
     if method == AuthMethod.DIGITAL_SIGNATURE:
-        scheme, salt, signature = _read_digital_signature(data, key, announced_hashes)
+        scheme, salt, signature = _read_digital_signature(data, announced_hashes, refuse)
     elif method in _CURVE_METHODS:
         scheme, salt, signature = _CURVE_METHODS[AuthMethod(method)][2], None, data
     elif method == AuthMethod.RSA_DIGITAL_SIGNATURE:
         scheme, salt, signature = SignatureScheme.RSA_PKCS1_SHA1, None, data
     else:
-        raise AuthError(
+        raise refuse(
+            Reason.AUTH_METHOD_NOT_ALLOWED,
             f"AUTH method {name(AuthMethod, method)} is not a signature that ikesim verifies",
-            reason=Reason.AUTH_METHOD_NOT_ALLOWED,
-            evidence={"method": name(AuthMethod, method), "allowed": list(map(str, allowed))},
+            allowed=list(map(str, allowed)),
         )
-    evidence: dict[str, object] = {"method": name(AuthMethod, method), "scheme": str(scheme), "key": key}
     if scheme not in allowed:
-        raise AuthError(
+        raise refuse(
+            Reason.AUTH_METHOD_NOT_ALLOWED,
             f"the peer signed with {scheme}, which this connection does not allow",
-            reason=Reason.AUTH_METHOD_NOT_ALLOWED,
-            evidence={**evidence, "allowed": list(map(str, allowed))},
+            scheme=str(scheme),
+            allowed=list(map(str, allowed)),
         )
     if _SCHEMES[scheme].family != _family(public_key):
-        raise AuthError(
-            f"the peer signed with {scheme}, but its certificate holds a key for {key}",
-            reason=Reason.AUTH_KEY_MISMATCH,
-            evidence=evidence,
+        raise refuse(
+            Reason.AUTH_KEY_MISMATCH,
+            f"the peer signed with {scheme}, but its certificate holds a key for {describe_key(public_key)}",
+            scheme=str(scheme),
         )
     if method in _CURVE_METHODS:
-        signature = _read_concatenated(AuthMethod(method), signature, public_key, evidence)
-    if salt is not None and isinstance(public_key, RSAPublicKey):
-        evidence["salt_length"] = salt
-        room = _pss_room(public_key, scheme)
-        if salt > room:
-            raise AuthError(
-                f"a PSS salt of {salt} octets does not fit into {key} with {scheme}: at most {room}",
-                reason=Reason.AUTH_BAD_ENCODING,
-                evidence={**evidence, "salt_length_at_most": room},
-            )
+        signature = _read_concatenated(AuthMethod(method), signature, public_key, refuse)
+    if salt is not None and isinstance(public_key, RSAPublicKey) and salt > (room := _pss_room(public_key, scheme)):
+        raise refuse(
+            Reason.AUTH_BAD_ENCODING,
+            f"a PSS salt of {salt} octets does not fit into {describe_key(public_key)} with {scheme}: at most {room}",
+            scheme=str(scheme),
+            salt_length=salt,
+            salt_length_at_most=room,
+        )
     try:
         _verify(public_key, scheme, salt, signature, octets)
-    except (InvalidSignature, ValueError):
-        raise AuthError(
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError):
+        raise refuse(
+            Reason.AUTH_BAD_SIGNATURE,
             "the signature does not verify over the octets that the peer must have signed",
-            reason=Reason.AUTH_BAD_SIGNATURE,
-            evidence={**evidence, "signature_octets": len(signature), "signed_octets": len(octets)},
+            scheme=str(scheme),
+            **({} if salt is None else {"salt_length": salt}),
+            signature_octets=len(signature),
+            signed_octets=len(octets),
         ) from None
     return scheme
 
@@ -278,75 +287,90 @@ def _verify(
 
 
 def _read_digital_signature(
-    data: bytes, key: str, announced: frozenset[int]
+    data: bytes, announced: frozenset[int], refuse: _Refuse
 ) -> tuple[SignatureScheme, int | None, bytes]:
     """Scheme, PSS salt length (None: not PSS) and signature of method 14's data (RFC 7427 3)."""
     end = 1 + data[0] if data else 0
     identifier, signature = data[1:end], data[end:]
-    evidence: dict[str, object] = {"method": "DIGITAL_SIGNATURE", "key": key, "identifier": identifier.hex()}
     if len(identifier) + 1 != end or not signature:
-        raise AuthError(
+        raise refuse(
+            Reason.AUTH_BAD_ENCODING,
             f"AUTH data of {len(data)} octets does not hold an AlgorithmIdentifier and a signature",
-            reason=Reason.AUTH_BAD_ENCODING,
-            evidence={**evidence, "length": max(end - 1, 0), "data_octets": len(data)},
+            identifier_octets=max(end - 1, 0),
+            data_octets=len(data),
         )
     scheme = _BY_IDENTIFIER.get(identifier)
     salt = _salt(scheme) if scheme in _PSS_SCHEMES else None
     if scheme is None:
-        try:
-            parsed = parse_identifier(identifier)
-        except IdentifierError as error:
-            raise AuthError(
-                f"the AlgorithmIdentifier in AUTH does not parse: {error}",
-                reason=Reason.AUTH_BAD_ENCODING,
-                evidence={**evidence, "fault": str(error)},
-            ) from None
-        if isinstance(parsed, PssParameters):
-            evidence.update(hash=parsed.hash, mgf_hash=parsed.mgf_hash, salt_length=parsed.salt_length)
-            if parsed.hash != parsed.mgf_hash:
-                raise AuthError(
-                    f"RSASSA-PSS names {parsed.hash} for the message but {parsed.mgf_hash} for the mask",
-                    reason=Reason.AUTH_BAD_ENCODING,
-                    evidence=evidence,
-                )
-            scheme, salt = _PSS.get(parsed.hash), parsed.salt_length
-            what, weak_hash = f"RSASSA-PSS with {parsed.hash}", parsed.hash == "sha1"
-        else:
-            evidence["oid"] = parsed
-            what, weak_hash = parsed, parsed == _ECDSA_WITH_SHA1
-        if scheme is None:
-            raise AuthError(
-                f"the peer signed with an algorithm that ikesim never offers: {what}",
-                reason=Reason.AUTH_HASH_NOT_ALLOWED if weak_hash else Reason.AUTH_METHOD_NOT_ALLOWED,
-                evidence={**evidence, "announced": sorted(announced)},
-            )
+        scheme, salt = _read_unusual_identifier(identifier, announced, refuse)
     needed = _SCHEMES[scheme].hash_algorithm
     if needed not in announced:
-        listed = ", ".join(name(HashAlgorithm, number) for number in sorted(announced)) or "none"
-        raise AuthError(
-            f"the peer signed with {scheme}, but {needed.name} is not among the hashes that we announced: {listed}",
-            reason=Reason.AUTH_HASH_NOT_ALLOWED,
-            evidence={**evidence, "scheme": str(scheme), "hash": needed.name, "announced": sorted(announced)},
+        listed = [name(HashAlgorithm, number) for number in sorted(announced)]
+        raise refuse(
+            Reason.AUTH_HASH_NOT_ALLOWED,
+            f"the peer signed with {scheme}, but {needed.name} is not among the hashes that we announced: "
+            f"{', '.join(listed) or 'none'}",
+            scheme=str(scheme),
+            hash=needed.name,
+            announced=listed,
         )
     return scheme, salt, signature
 
 
-def _read_concatenated(
-    method: AuthMethod, data: bytes, public_key: PublicKeyTypes, evidence: dict[str, object]
-) -> bytes:
+def _read_unusual_identifier(
+    identifier: bytes, announced: frozenset[int], refuse: _Refuse
+) -> tuple[SignatureScheme, int | None]:
+    """Scheme and PSS salt length of an AlgorithmIdentifier that is not octet for octet one of ours."""
+    shown = identifier.hex()
+    try:
+        parsed = parse_identifier(identifier)
+    except IdentifierError as error:
+        raise refuse(
+            Reason.AUTH_BAD_ENCODING,
+            f"the AlgorithmIdentifier in AUTH does not parse: {error}",
+            identifier=shown,
+            fault=str(error),
+        ) from None
+    if isinstance(parsed, PssParameters):
+        if parsed.hash != parsed.mgf_hash:
+            raise refuse(
+                Reason.AUTH_BAD_ENCODING,
+                f"RSASSA-PSS names {parsed.hash} for the message but {parsed.mgf_hash} for the mask",
+                identifier=shown,
+                **parsed._asdict(),
+            )
+        scheme = _PSS.get(parsed.hash)
+        if scheme:
+            return scheme, parsed.salt_length
+        what, weak_hash = f"RSASSA-PSS with {parsed.hash}", parsed.hash == "sha1"
+    else:
+        what, weak_hash = parsed, parsed == _ECDSA_WITH_SHA1
+    raise refuse(
+        Reason.AUTH_HASH_NOT_ALLOWED if weak_hash else Reason.AUTH_METHOD_NOT_ALLOWED,
+        f"the peer signed with an algorithm that ikesim never offers: {what}",
+        identifier=shown,
+        algorithm=what,
+        announced=[name(HashAlgorithm, number) for number in sorted(announced)],
+    )
+
+
+def _read_concatenated(method: AuthMethod, data: bytes, public_key: PublicKeyTypes, refuse: _Refuse) -> bytes:
     """The DER signature of r and s side by side (RFC 4754 7), after checking curve and width."""
-    curve, width, _ = _CURVE_METHODS[method]
+    curve, width, scheme = _CURVE_METHODS[method]
     if not isinstance(public_key, EllipticCurvePublicKey) or public_key.curve.name != curve:
-        raise AuthError(
-            f"AUTH method {method.name} needs a key on {curve}, but the certificate holds {evidence['key']}",
-            reason=Reason.AUTH_KEY_MISMATCH,
-            evidence={**evidence, "curve": curve},
+        raise refuse(
+            Reason.AUTH_KEY_MISMATCH,
+            f"AUTH method {method.name} needs a key on {curve}, but the certificate holds {describe_key(public_key)}",
+            scheme=str(scheme),
+            curve=curve,
         )
     if len(data) != 2 * width:
-        raise AuthError(
+        raise refuse(
+            Reason.AUTH_BAD_ENCODING,
             f"AUTH method {method.name} carries {2 * width} octets of r and s, not {len(data)}",
-            reason=Reason.AUTH_BAD_ENCODING,
-            evidence={**evidence, "signature_octets": len(data), "expected_octets": 2 * width},
+            scheme=str(scheme),
+            signature_octets=len(data),
+            expected_octets=2 * width,
         )
     return encode_dss_signature(int.from_bytes(data[:width], "big"), int.from_bytes(data[width:], "big"))
 
