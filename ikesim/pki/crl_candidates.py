@@ -12,6 +12,7 @@ from ikesim.pki.crl import CRL_CACHE, Crl, RevokedEntry, read_crl
 from ikesim.pki.crl_scope import DistributionPoint, reason_names
 from ikesim.pki.decision import CheckOutcome
 from ikesim.pki.der import DerError
+from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.names import Name
 from ikesim.pki.revocation_case import Case, Line, key_digest, key_of, not_der, weak_algorithm
 from ikesim.pki.revocation_types import LearnedCrl
@@ -68,6 +69,8 @@ class Opening:
         self.known = {case.issuer.subject, *(signer.subject for signer in case.context.signers)}
         self.others: dict[str, int] = {}
         self.verdicts: dict[bytes, str | None] = {}
+        self.signers_want: list[FetchRequest] = []
+        """What the validation of signers still needs."""
 
     def open(self, octets: bytes, source: str, fetched_at: datetime | None) -> None:
         """Take one CRL through the steps; `fetched_at` is None for one that is held."""
@@ -170,8 +173,7 @@ class Opening:
         context = self.case.context
         inner = replace(context, active=context.active | {certificate.der})
         verdict = context.validate_signer(certificate, inner)
-        for request in verdict.wanted:
-            self.case.want(request)
+        self.signers_want += verdict.wanted
         if verdict.reason is not None:
             return f"its path ends in {verdict.reason}"
         return "its own status is not known yet" if verdict.wanted else None

@@ -1,9 +1,9 @@
 """What CRLs say about one certificate: scope, reasons, deltas and time (RFC 5280 6.3.3), and which to fetch next.
 
 CRLs of one issuer, scope and signing key form a family: its newest complete CRL is the base, brought up to date by
-the newest delta that fits. Families are laid over the certificate's distribution points until every reason is covered.
-One that is before its nextUpdate and within the refresh interval is used as it is; else the certificate's own URLs are
-fetched, then the operator's; one that is due for refresh, or past its nextUpdate, comes last.
+the newest delta that fits. Families are laid over the certificate's distribution points until every reason is
+covered. One that is before its nextUpdate and within the refresh interval is used as it is; else the certificate's
+own URLs are fetched, then the operator's; one that is due for refresh, or past its nextUpdate, comes last.
 """
 
 from dataclasses import dataclass, field
@@ -109,6 +109,8 @@ def look_at_crls(case: Case, *, decisive: bool = True) -> None:
         _note_good(case, scoped, at)
         _want_delta(case, sources, scoped)
         return
+    for request in opening.signers_want:
+        case.want(request)
     _want_next(case, sources, mask)
     mask = _covered(scoped, at, due=True)
     if mask == ALL_REASONS:

@@ -51,9 +51,11 @@ RESPONSE_STATUS = {
 MAX_GET = 255
 """Octets of URL up to which GET may be used (RFC 6960 A.1)."""
 MAX_RESPONSE = 256 * 1024
-"""Octets of a response: one status, a signature and three certificates of the largest key sizes fit many times over."""
+"""Octets of a response: one status, a signature and a chain of the largest keys need a tenth of it."""
 MAX_CERTIFICATES = 8
 """Certificates read of one response; a delegated responder sends one, or its chain."""
+MAX_NONCE = 32
+"""Octets of a nonce, RFC 8954 2.1."""
 REQUEST_TYPE = "application/ocsp-request"
 
 
@@ -144,19 +146,21 @@ def derive_nonce(cert_id: bytes, at: datetime) -> bytes:
 
 def fetch_request(url: str, body: bytes, *, get: bool, timeout: float, operator: bool) -> FetchRequest:
     """The HTTP request (RFC 6960 A.1); GET only where the URL stays short and has no query."""
-    limits = {"max_octets": MAX_RESPONSE}
     if get and not urlsplit(url).query:
         long_url = f"{url.rstrip('/')}/{quote(b64encode(body).decode('ascii'), safe='')}"
         if len(long_url) <= MAX_GET:
-            return FetchRequest(FetchKind.OCSP, long_url, timeout=timeout, operator=operator, **limits)
-    return FetchRequest(FetchKind.OCSP, url, "POST", body, REQUEST_TYPE, timeout=timeout, operator=operator, **limits)
+            return FetchRequest(FetchKind.OCSP, long_url, "GET", b"", "", MAX_RESPONSE, timeout, operator)
+    return FetchRequest(FetchKind.OCSP, url, "POST", body, REQUEST_TYPE, MAX_RESPONSE, timeout, operator)
 
 
 def request_nonce(body: bytes, cert_id: bytes) -> bytes | None:
     """The nonce of a request of ours for `cert_id`; None when it is another request or has none."""
-    at = body.find(cert_id)
-    nonce = body[at + len(cert_id) :][-32:] if at >= 0 else b""
-    return nonce if nonce and encode_request(cert_id, nonce) == body else None
+    start = body.find(cert_id)
+    tail = body[start + len(cert_id) :] if start >= 0 else b""
+    for length in range(1, min(MAX_NONCE, len(tail) - 1) + 1):
+        if tail[-length - 1] == length and encode_request(cert_id, tail[-length:]) == body:
+            return tail[-length:]
+    return None
 
 
 def responder_urls(certificate: Certificate) -> tuple[str, ...]:

@@ -95,12 +95,8 @@ class Case:
         return line
 
     def want(self, request: FetchRequest) -> None:
-        """Ask for a fetch, and say so."""
-        if request not in self.wanted:
-            self.wanted[request] = None
-            rule = "RFC 5280 6.3.3 (a)" if request.kind is FetchKind.CRL else "RFC 6960 2.1"
-            line = self.line(kind_name(request.kind), request.url, rule, state="wanted", method=request.method)
-            line.outcome = CheckOutcome.INFO
+        """Ask for a fetch."""
+        self.wanted[request] = None
 
     def found(self, finding: Finding) -> None:
         """Note that the certificate is revoked or on hold; the first of each stays."""
@@ -110,9 +106,11 @@ class Case:
             self.on_hold = self.on_hold or finding
 
 
-def kind_name(kind: FetchKind) -> str:
-    """What is fetched, as people name it."""
-    return "CRL" if kind is FetchKind.CRL else "OCSP response"
+def wanted_check(request: FetchRequest) -> Check:
+    """What is expected, as a check of the decision."""
+    crl = request.kind is FetchKind.CRL
+    subject, rule = ("CRL", "RFC 5280 6.3.3 (a)") if crl else ("OCSP response", "RFC 6960 2.1")
+    return Check(rule, subject, CheckOutcome.INFO, {"state": "wanted", "method": request.method}, request.url)
 
 
 def url_problem(url: str) -> str | None:
