@@ -7,6 +7,7 @@ that it is given. With entropy handed in, everything it makes is a function of i
 from ikesim.pki.authority.authority import Authority, Issued, Leaf
 from ikesim.pki.authority.certificate import CertificateKnobs
 from ikesim.pki.authority.crl import CrlKnobs, Revocation
+from ikesim.pki.authority.directory import LabCa
 from ikesim.pki.authority.extensions import Extension
 from ikesim.pki.authority.ocsp import OcspKnobs, Responder
 
@@ -16,6 +17,7 @@ __all__ = [
     "CrlKnobs",
     "Extension",
     "Issued",
+    "LabCa",
     "Leaf",
     "OcspKnobs",
     "Responder",
