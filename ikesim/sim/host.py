@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ikesim.errors import UnsupportedAlgorithmError
 from ikesim.ike.config import EndpointConfig
-from ikesim.ike.events import Event, SaClosed, SaEstablished, SaRefused, TrustChanged
+from ikesim.ike.events import Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, Hooks, InnerPacket
 from ikesim.pki.fetching import FetchResult
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=Event)
 
 
-class Core(Protocol):
+class EndpointApi(Protocol):
     """The part of `ikesim.ike.endpoint.Endpoint` that a shell needs."""
 
     def receive(self, datagram: bytes, path: Path, now: float) -> None: ...  # noqa: D102
@@ -113,7 +113,7 @@ class SimHost:
         self,
         world: "World",
         config: EndpointConfig,
-        endpoint: Core,
+        endpoint: EndpointApi,
         ports: SimPorts,
         inner: InnerNetwork | None = None,
     ) -> None:
@@ -193,11 +193,26 @@ class SimHost:
         """This host's events of one kind, oldest first."""
         return [event for event in self.events if isinstance(event, kind)]
 
+    def peers(self) -> dict[SaId, SaEstablished]:
+        """The IKE SAs that are up, oldest first, each with the event of the authentication behind it.
+
+        An IKE SA that replaced another by rekeying stands in its predecessor's place.
+        """
+        alive: dict[SaId, SaEstablished] = {}
+        for event in self.events:
+            match event:
+                case SaEstablished():
+                    alive[event.sa] = event
+                case Rekeyed() if event.old in alive:
+                    alive[event.new] = alive.pop(event.old)
+                case SaClosed():
+                    alive.pop(event.sa, None)
+        return alive
+
     @property
     def established(self) -> list[SaId]:
-        """The IKE SAs that came up by authentication and have not been closed since, oldest first."""
-        closed = {event.sa for event in self.of(SaClosed)}
-        return [event.sa for event in self.of(SaEstablished) if event.sa not in closed]
+        """The IKE SAs that are up, oldest first."""
+        return list(self.peers())
 
     def verdict(self, sa: SaId) -> SaEstablished | SaRefused | None:
         """How the authentication of an IKE SA ended here, None while it has not."""

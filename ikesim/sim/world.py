@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from pathlib import Path as FilePath
 
+from ikesim.capture.recorder import Recorder
 from ikesim.errors import IkesimError
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.endpoint import Endpoint
+from ikesim.ike.events import Event
 from ikesim.ike.ids import FetchId
 from ikesim.ike.ports import Fetch
 from ikesim.pki.fetching import FetchResult
@@ -192,6 +195,13 @@ class World:
                 return
         self.network.note(arrival, f"lost at {self.now:.6f} (nobody listens there)")
 
+    def write_capture(self, file: FilePath) -> None:
+        """Write every datagram of the log to a pcapng file, as its sender sent it. Raises UsageError."""
+        with Recorder(file) as recorder:
+            for entry in self.network.log:
+                at = self.clock.epoch + timedelta(seconds=entry.sent_at)
+                recorder.record(entry.octets, Path(entry.source, entry.destination), at, outbound=True)
+
     def report(self) -> str:
         """What a failing test needs: seed, time, each datagram's fate, each host's events."""
         lines = [f"seed {self.seed!r}, virtual time {self.now:.6f}", "datagrams:", self.network.fates() or "none"]
@@ -203,8 +213,6 @@ class World:
 
 def describe(event: object) -> str:
     """One line about an event, without the whole decision."""
-    from ikesim.ike.events import Event
-
     if not isinstance(event, Event):
         return repr(event)
     document = event.to_json()

@@ -13,11 +13,13 @@ def assert_established(pair: Pair) -> tuple[SaEstablished, SaEstablished]:
     __tracebackhide__ = True
     found: list[SaEstablished] = []
     for host in (pair.alice, pair.bob):
-        alive = [event for event in host.of(SaEstablished) if event.sa in host.established]
+        alive = list(host.peers().values())
         if not alive:
             _fail(pair, f"{host.name} holds no IKE SA{_last_end(pair)}")
         found.append(alive[-1])
-    ours, theirs = (pair.children(host) for host in (pair.alice, pair.bob))
+    ours, theirs = (
+        [child for child in pair.children(host) if child.state == "installed"] for host in (pair.alice, pair.bob)
+    )
     if {(child.spi_in, child.spi_out) for child in ours} != {(child.spi_out, child.spi_in) for child in theirs}:
         _fail(pair, f"the CHILD SAs differ: {pair.alice.name} {ours}, {pair.bob.name} {theirs}")
     return found[0], found[1]
