@@ -1,7 +1,7 @@
 """Name constraints (RFC 5280 4.2.1.10 and 6.1.3 (b)(c)), for every name form that certificates of IKE peers use.
 
-Each CA above a certificate adds one level: a name must lie in none of the excluded subtrees of any level, and, where a
-level permits subtrees of its form, in at least one of that level's. A name or constraint that cannot be understood
+Each CA above a certificate adds one level: a name must lie in none of the excluded subtrees of any level and, where
+a level permits subtrees of its form, in at least one of that level's. A name or constraint that cannot be understood
 never counts as permitted.
 """
 

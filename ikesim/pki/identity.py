@@ -60,7 +60,7 @@ class Identity:
         prefix, colon, value = text.partition(":")
         if not colon or prefix not in _PREFIXES:
             raise IdentityError(
-                f"{show(text)!r} does not name its type: one of {', '.join(p + ':' for p in _PREFIXES)} goes before it"
+                f"{show(text)!r} does not name its type: one of {', '.join(p + ':' for p in _PREFIXES)} goes first"
             )
         kind = _PREFIXES[prefix]
         try:

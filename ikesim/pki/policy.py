@@ -1,8 +1,8 @@
 """Certificate policies (RFC 5280 6.1, as RFC 9618 makes it safe): a graph in place of the tree.
 
-The tree of RFC 5280 doubles at every level when CAs map policies crosswise. Nodes of one level with the same policy have
-the same expected policies, so that one node with several parents stands for all of them: RFC 9618's graph, whose size is
-linear in the certificates. What the tree's pruning leaves is what can be reached from the last level.
+The tree of RFC 5280 doubles at every level when CAs map policies crosswise. Nodes of one level with the same policy
+have the same expected policies, so that one node with several parents stands for all of them: RFC 9618's graph, whose
+size is linear in the certificates. What the tree's pruning leaves is what can be reached from the last level.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ class _Node:
 
 @dataclass(slots=True)
 class PolicyState:
-    """The state variables of RFC 5280 6.1.2 (a), (d), (e), (f), for a path of `length` certificates below the anchor."""
+    """State variables of RFC 5280 6.1.2 (a), (d), (e), (f), for a path of `length` certificates below the anchor."""
 
     length: int
     budget: Budget
