@@ -157,13 +157,13 @@ class EndpointHost:
 
     def status(self) -> dict[str, Any]:
         """The document of `ikesim status`, with the shell's own counters."""
-        document = status(self.endpoint)
+        document = status(self.endpoint, self.now())
         document["counters"] = {**document["counters"], **self.counters()}
         return document
 
     def sa_ids(self) -> list[SaId]:
         """The IKE SAs there are, in any state."""
-        return [SaId(sa["id"]) for sa in status(self.endpoint)["ike_sas"]]
+        return [SaId(sa["id"]) for sa in status(self.endpoint, self.now())["ike_sas"]]
 
     def counters(self) -> dict[str, int]:
         """What the shell counts."""
@@ -288,18 +288,20 @@ class EndpointHost:
             self.decisions.append(
                 {"sa": event.sa, "connection": event.connection, "by": by, "decision": event.decision.to_json()}
             )
-        if isinstance(event, TrustChanged) and event.crl is not None and event.ca_profile is not None:
+        if isinstance(event, TrustChanged) and event.crl is not None:
             self._keep_crl(event.ca_profile, event.crl, event.url or "")
         for observer in tuple(self.observers):
             observer(event)
 
-    def _keep_crl(self, profile: str, crl: bytes, url: str) -> None:
+    def _keep_crl(self, profile: str | None, crl: bytes, url: str) -> None:
+        """Keep a verified CRL on disk; one that tells something new may end SAs that are up."""
         try:
-            self.store.save_fetched_crl(profile, crl, url)
+            kept = self.store.save_fetched_crl(profile, crl, url)
         except (IkesimError, OSError) as error:
-            log.warning("the CRL of %s could not be kept: %s", profile, error)
+            log.warning("the CRL of %s could not be kept: %s", profile or url, error)
             return
-        self.endpoint.trust_changed(self.now())
+        if kept:
+            self.endpoint.trust_changed(self.now())
 
     def _record(self, octets: bytes, path: Path, *, outbound: bool) -> None:
         if self._recorder is None:
