@@ -15,10 +15,22 @@ def test_revoked_peer_is_refused(ike_pair, ike_pki):
 """
 
 
-def run(folder: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_mine.py").write_text(text)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *options, "test_mine.py"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:asyncio",
+            "-W",
+            "error",
+            "test_mine.py",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
