@@ -11,7 +11,7 @@ from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageErr
 from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import VERSION, Core
-from ikesim.ike.grammar import Form, recognise
+from ikesim.ike.grammar import Form, is_protected, recognise
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import open_message
@@ -221,6 +221,8 @@ class Endpoint:
             self._receive_without_sa(octets, header, origin, now)
         elif header.from_initiator == sa.initiator:
             core.counters.add("ike-wrong-direction")
+        elif is_protected(header.exchange) == isinstance(_asked(sa), InitTask):
+            core.counters.add("ike-wrong-exchange")
         elif header.is_response:
             self._receive_response(sa, octets, header, now)
         else:
@@ -527,6 +529,10 @@ class Endpoint:
         else:
             sa.queue.clear()
             self._ask(sa, DeleteTask(reason, decision=decision), now)
+
+
+def _asked(sa: IkeSa) -> Task | None:
+    return sa.window.outstanding.task if sa.window.outstanding is not None else None
 
 
 def _is_first_fragment(octets: bytes) -> bool:

@@ -70,16 +70,18 @@ class Rule:
     response: bool
     protected: bool
     payloads: Mapping[int, tuple[int, int]]
-    with_payload: int | None = None
-    without_payload: int | None = None
+    present: tuple[int, ...] = ()
+    """Payloads whose presence tells this form from its siblings."""
+    absent: tuple[int, ...] = ()
+    """Payloads whose absence does."""
     with_notify: int | None = None
     without_notify: int | None = None
 
     def applies(self, kinds: tuple[int, ...], notifies: frozenset[int]) -> bool:
         """Whether the message is of this form; the counts are checked after that."""
         return (
-            (self.with_payload is None or self.with_payload in kinds)
-            and (self.without_payload is None or self.without_payload not in kinds)
+            all(kind in kinds for kind in self.present)
+            and not any(kind in kinds for kind in self.absent)
             and (self.with_notify is None or self.with_notify in notifies)
             and (self.without_notify is None or self.without_notify not in notifies)
         )
@@ -117,33 +119,33 @@ RULES: tuple[Rule, ...] = (
         True,
         False,
         {T.SA: _ONE, T.KE: _ONE, T.NONCE: _ONE, T.CERTREQ: _MANY, **_EXTRA},
-        with_payload=T.SA,
+        present=(T.SA,),
     ),
-    Rule(Form.INIT_NOTIFY, X.IKE_SA_INIT, True, False, {T.N: (1, ANY), T.V: _MANY}, without_payload=T.SA),
+    Rule(Form.INIT_NOTIFY, X.IKE_SA_INIT, True, False, {T.N: (1, ANY), T.V: _MANY}, absent=(T.SA,)),
     Rule(Form.AUTH_REQUEST, X.IKE_AUTH, False, True, {T.IDi: _ONE, T.IDr: _MAYBE, **_AUTH}),
-    Rule(Form.AUTH_RESPONSE, X.IKE_AUTH, True, True, {T.IDr: _ONE, **_AUTH}, with_payload=T.IDr),
-    Rule(Form.AUTH_NOTIFY, X.IKE_AUTH, True, True, {**_EXTRA}, without_payload=T.IDr),
-    Rule(Form.CHILD_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, with_payload=T.TSi, without_notify=_REKEY),
-    Rule(Form.CHILD_REKEY_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, with_payload=T.TSi, with_notify=_REKEY),
+    Rule(Form.AUTH_RESPONSE, X.IKE_AUTH, True, True, {T.IDr: _ONE, **_AUTH}, present=(T.IDr,)),
+    Rule(Form.AUTH_NOTIFY, X.IKE_AUTH, True, True, {**_EXTRA}, absent=(T.IDr,)),
+    Rule(Form.CHILD_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, present=(T.TSi,), without_notify=_REKEY),
+    Rule(Form.CHILD_REKEY_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, present=(T.TSi,), with_notify=_REKEY),
     Rule(
         Form.IKE_REKEY_REQUEST,
         X.CREATE_CHILD_SA,
         False,
         True,
         {T.SA: _ONE, T.NONCE: _ONE, T.KE: _ONE, **_EXTRA},
-        without_payload=T.TSi,
+        absent=(T.TSi,),
     ),
-    Rule(Form.CHILD_RESPONSE, X.CREATE_CHILD_SA, True, True, _CHILD, with_payload=T.TSi),
+    Rule(Form.CHILD_RESPONSE, X.CREATE_CHILD_SA, True, True, _CHILD, present=(T.SA, T.TSi)),
     Rule(
         Form.IKE_REKEY_RESPONSE,
         X.CREATE_CHILD_SA,
         True,
         True,
         {T.SA: _ONE, T.NONCE: _ONE, T.KE: _ONE, **_EXTRA},
-        with_payload=T.SA,
-        without_payload=T.TSi,
+        present=(T.SA,),
+        absent=(T.TSi,),
     ),
-    Rule(Form.CREATE_NOTIFY, X.CREATE_CHILD_SA, True, True, {T.N: (1, ANY), T.V: _MANY}, without_payload=T.SA),
+    Rule(Form.CREATE_NOTIFY, X.CREATE_CHILD_SA, True, True, {T.N: (1, ANY), T.V: _MANY}, absent=(T.SA,)),
     Rule(Form.INFORMATIONAL_REQUEST, X.INFORMATIONAL, False, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
     Rule(Form.INFORMATIONAL_RESPONSE, X.INFORMATIONAL, True, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
 )
@@ -152,6 +154,12 @@ _BY_EXCHANGE: dict[tuple[int, bool], tuple[Rule, ...]] = {
     key: tuple(rule for rule in RULES if (rule.exchange, rule.response) == key)
     for key in dict.fromkeys((rule.exchange, rule.response) for rule in RULES)
 }
+
+
+def is_protected(exchange: int) -> bool:
+    """Whether the payloads of an exchange stand inside SK; what is not in the table is taken for protected."""
+    rules = _BY_EXCHANGE.get((exchange, False))
+    return rules is None or rules[0].protected
 
 
 def recognise(message: Message) -> Form:

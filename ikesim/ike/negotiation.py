@@ -104,7 +104,7 @@ def parse_ike_proposal(text: str) -> Proposal:
         raise ValueError(f"proposal {text!r} has no key exchange method: add x25519, ecp256 or modp2048, say")
     if any(item.id == E.NULL for item in kinds[TransformType.ENCR]):
         raise ValueError(f"proposal {text!r}: IKE messages are never sent unencrypted")
-    return Proposal(0, ProtocolId.IKE, b"", tuple(transforms))
+    return Proposal(0, ProtocolId.IKE, b"", tuple(sorted(transforms, key=lambda item: item.type)))
 
 
 def parse_esp_proposal(text: str, *, esn: bool = False) -> Proposal:
