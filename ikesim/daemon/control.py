@@ -37,6 +37,8 @@ from ikesim.ike.events import Event, to_json
 EVENT_BACKLOG = 1000
 """Events kept for a reader of /events that does not read; then it is disconnected."""
 MAX_TIMEOUT = 3600.0
+SHUTDOWN_PATIENCE = 1.0
+"""Seconds that running commands have to answer when the daemon stops."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Registration = Callable[[web.Application, EndpointHost], None]
@@ -60,7 +62,7 @@ class ControlServer:
         app.add_routes(self._routes())
         for register in registrations:
             register(app, self._host)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_PATIENCE)
         await self._runner.setup()
         await web.SockSite(self._runner, _listening_socket(state)).start()
         self._host.observers.append(self._broadcast)

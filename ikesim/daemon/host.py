@@ -80,6 +80,7 @@ class EndpointHost:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
+        self._stopped = False
 
     @property
     def name(self) -> str:
@@ -119,7 +120,10 @@ class EndpointHost:
         return ready
 
     async def stop(self) -> None:
-        """Delete every SA, give the peers a moment to answer, and let go of everything."""
+        """Delete every SA, give the peers a moment to answer, and let go of everything; again: nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         for sa in self.sa_ids():
             self.boundary.contain(f"the end of {sa}", self.act, partial(self.endpoint.terminate, sa))
         closed = asyncio.Event()

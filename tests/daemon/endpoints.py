@@ -65,7 +65,7 @@ name = "{name}"
 listen = ["{host}:{listen[0]}"]
 listen-nat-t = ["{host}:{listen[1]}"]
 state = "{state or f"state/{name}"}"
-retransmit = {{ initial = 0.3, factor = 1.5, tries = 3 }}
+retransmit = {{ initial = 0.1, factor = 1.5, tries = 3 }}
 {endpoint}
 [pki.ca-profile.north]
 ca-identity = "north.example"
