@@ -69,6 +69,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" and report.failed and _PAIRS in item.stash:
         pairs = item.stash[_PAIRS]
+        told = getattr(call.excinfo.value, "pair", None) if call.excinfo else None
         for number, pair in enumerate(pairs, 1):
+            if pair is told:
+                continue  # the assertion's own message holds it
             report.sections.append((f"ikesim pair {number}", pair.world.report()))
     return report

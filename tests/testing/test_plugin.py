@@ -44,15 +44,30 @@ def test_five_lines_of_a_user(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout, done.stdout
 
 
-def test_a_failure_shows_seed_fates_and_events(tmp_path: Path) -> None:
+def test_a_failed_assertion_tells_decision_seed_fates_and_events_once(tmp_path: Path) -> None:
     done = run(tmp_path, FIVE_LINES.replace('    ike_pki.revoke("bob")\n', ""))
     assert done.returncode == 1
     assert "expected a refusal with cert-revoked, but nobody refused: alice and bob hold an IKE SA" in done.stdout
-    story = done.stdout.split("ikesim pair 1")[1]
-    assert "seed 'test_revoked_peer_is_refused'" in story
-    assert "#1 t=0.000000 192.0.2.1:500 -> 192.0.2.2:500 IKE_SA_INIT request 0" in story
-    assert "delivered at 0.010000" in story
-    assert "SaEstablished sa=" in story
+    assert "alice decided: Accepted: fqdn:bob.example leads through" in done.stdout
+    assert done.stdout.count("seed 'test_revoked_peer_is_refused'") == 1
+    assert "#1 t=0.000000 192.0.2.1:500 -> 192.0.2.2:500 IKE_SA_INIT request 0" in done.stdout
+    assert "delivered at 0.010000" in done.stdout
+    assert "SaEstablished sa=" in done.stdout
+
+
+def test_another_failure_shows_the_story_of_every_pair(tmp_path: Path) -> None:
+    text = """
+def test_mine(ike_pair):
+    first, second = ike_pair(), ike_pair(seed="another")
+    second.up()
+    assert first.alice.established
+"""
+    done = run(tmp_path, text)
+    first, second = done.stdout.split("ikesim pair 1")[1].split("ikesim pair 2")
+    assert "seed 'test_mine'" in first
+    assert "datagrams:\nnone" in first
+    assert "seed 'another'" in second
+    assert "SaEstablished sa=" in second
 
 
 def test_the_assertions_are_fixtures_too(tmp_path: Path) -> None:
