@@ -146,9 +146,7 @@ class Crl:
         self.signed = (to_be_signed.start, to_be_signed.end)
         self.signature_algorithm = outer[1].expect(SEQUENCE).der
         octets, unused = outer[2].bits()
-        if unused:
-            raise DerError("a signature that is no whole number of octets", outer[2].start)
-        self.signature = octets
+        self.signature = b"" if unused else octets  # no signature is anything but whole octets: none verifies
         self.number: int | None = None
         self.base_number: int | None = None
         self.idp: IssuingDistributionPoint | None = None

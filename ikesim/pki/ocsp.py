@@ -211,8 +211,6 @@ def _read_basic(octets: bytes, basic: bytes) -> OcspResponse:
         raise DerError(f"a BasicOCSPResponse of {len(parts)} parts")
     data = parts[0].expect(SEQUENCE)
     signature, unused = parts[2].bits()
-    if unused:
-        raise DerError("a signature that is no whole number of octets", parts[2].start)
     certificates: list[bytes] = []
     if len(parts) == 4:
         for listed in parts[3].expect(0xA0):
@@ -241,7 +239,7 @@ def _read_basic(octets: bytes, basic: bytes) -> OcspResponse:
         0,
         data.der,
         parts[1].expect(SEQUENCE).der,
-        signature,
+        b"" if unused else signature,
         responder_name,
         None if responder_name else read(responder.value, OCTET_STRING).value,
         fields[1].expect(GENERALIZED_TIME).time(),

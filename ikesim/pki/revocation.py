@@ -24,8 +24,9 @@ A verified "revoked" wins under every policy, whoever says it: every CRL and res
 the method. Under `crl` a verified OCSP response at hand counts when no CRL decides; under `ocsp` a CRL at hand only
 ever speaks against a certificate. A CRL with an unknown critical extension says nothing at all (RFC 5280 5.2, 5.3).
 
-What came furthest by the rank of the reasons is the reason, with two exceptions: what is simply missing counts only
-when nothing else was there, and a CRL number that went backwards outranks the stale CRL that it should replace.
+What came furthest by the rank of the reasons is the reason, with three exceptions: what is simply missing, and a CRL
+at hand for other certificates, count only when nothing else was there; a CRL number that went backwards outranks the
+stale CRL that it should replace.
 """
 
 from typing import NamedTuple
@@ -151,6 +152,8 @@ def _judge_faults(case: Case, limit: RevocationOutcome) -> _Verdict:
         for line in lines:
             line.counts = line.source != HELD or line.reason in kept
         lines = [line for line in lines if line.counts]
+    # a CRL for other certificates says nothing about this one, unless there is nothing else
+    lines = [line for line in lines if line.source != HELD or line.reason is not Reason.CRL_SCOPE] or lines
     if not lines:
         return _Verdict(RevocationOutcome.FAILED, limit, None, "nowhere", {})
     serious = [line for line in lines if line.result is not RevocationOutcome.SKIPPED] or lines
