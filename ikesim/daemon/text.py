@@ -42,9 +42,10 @@ def sentence(event: Event) -> str:
         case ChildUp():
             spis = f"SPI in {event.spi_in.hex()}, out {event.spi_out.hex()}"
             selectors = f"{', '.join(event.local_ts)} === {', '.join(event.remote_ts)}"
-            return f"{event.child} of {event.sa} carries {selectors} ({spis})"
+            return f"{event.name} ({event.child}) of {event.sa} carries {selectors} ({spis})"
         case ChildDown():
-            return f"{event.child} of {event.sa} is down ({event.reason}){_detail(event.detail)}"
+            which = f"{event.name} ({event.child})" if event.child else event.name
+            return f"{which} of {event.sa} is down ({event.reason}){_detail(event.detail)}"
         case Rekeyed():
             return f"{event.old} was rekeyed; {event.new} takes its place"
         case Retransmitted():
@@ -74,7 +75,8 @@ def _refusal(event: SaRefused) -> str:
         case _:
             who = f"nobody answered for {whom}"
     why = event.decision.summary if event.by == "us" and event.decision is not None else event.detail
-    return f"{event.sa}: {who} ({event.reason}){_detail(why)}"
+    reason = "" if str(event.reason) in why else f" ({event.reason})"
+    return f"{event.sa}: {who}{reason}{_detail(why)}"
 
 
 def _detail(text: str) -> str:
