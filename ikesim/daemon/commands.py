@@ -17,6 +17,7 @@ from ikesim.esp.host import echo_request, parse_echo_reply
 from ikesim.ike.config import ChildConfig, ConnectionConfig
 from ikesim.ike.events import ChildDown, ChildUp, Event, Rekeyed, SaClosed, SaEstablished, SaRefused, to_json
 from ikesim.ike.ids import SaId
+from ikesim.ike.sa import ChildState, IkeState
 
 DOWN_PATIENCE = 10.0
 """Seconds that the peer has to answer a DELETE or a rekey before the command says that it did not."""
@@ -133,10 +134,15 @@ def find(host: EndpointHost, name: str, child: str | None) -> list[SaId]:
         child_of(connection, child)
     found = []
     for sa in host.status()["ike_sas"]:
-        if sa["connection"] == name and child is None:
+        if sa["connection"] != name or sa["state"] != IkeState.ESTABLISHED.value:
+            continue
+        if child is None:
             found.append(SaId(sa["id"]))
-        elif sa["connection"] == name:
-            found += [SaId(item["id"]) for item in sa["child_sas"] if item["name"] == child]
+        else:
+            installed = ChildState.INSTALLED.value
+            found += [
+                SaId(one["id"]) for one in sa["child_sas"] if one["name"] == child and one["state"] == installed
+            ]
     if not found:
         what = f"child {child} of connection {name}" if child else f"connection {name}"
         raise NotFoundError(f"{what} is not up; start it with: ikesim up {name} --endpoint {host.loaded.file}")

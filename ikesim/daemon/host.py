@@ -41,6 +41,8 @@ BATCH = 32
 """Datagrams handled before timers, fetches and the control API get their turn."""
 STOP_PATIENCE = 2.0
 """Seconds that peers have to answer our DELETE when the daemon stops."""
+AFTER_BUG = 1.0
+"""Seconds until timers are tried again that raised what must never happen: the core may still call them due."""
 DECISIONS = 200
 """Decisions remembered for the control API."""
 
@@ -81,6 +83,7 @@ class EndpointHost:
         self._tasks: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._stopped = False
+        self._not_before = 0.0
 
     @property
     def name(self) -> str:
@@ -166,7 +169,7 @@ class EndpointHost:
         return document
 
     def sa_ids(self) -> list[SaId]:
-        """The IKE SAs there are, in any state."""
+        """The IKE SAs that are up, coming up or being deleted; not those kept only to answer retransmissions."""
         return [SaId(sa["id"]) for sa in status(self.endpoint, self.now())["ike_sas"]]
 
     def counters(self) -> dict[str, int]:
@@ -227,7 +230,8 @@ class EndpointHost:
     def _fire(self, deadline: float) -> None:
         """The timer is due; an event loop may be early by its clock's resolution, the core is never."""
         self._timer = None
-        self.boundary.contain("timers", self.endpoint.advance, max(self.now(), deadline))
+        if not self.boundary.contain("timers", self.endpoint.advance, max(self.now(), deadline)):
+            self._not_before = self.now() + AFTER_BUG
         self._pump()
 
     def _pump(self) -> None:
@@ -279,6 +283,7 @@ class EndpointHost:
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
+            deadline = max(deadline, self._not_before)
             self._timer = asyncio.get_running_loop().call_at(deadline, self._fire, deadline)
 
     async def _fetch(self, fetch: Fetch) -> None:

@@ -8,20 +8,17 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from ikesim.configuration import LoadedConfig, load
 from ikesim.daemon.control import ControlServer
-from ikesim.daemon.hints import hint
 from ikesim.daemon.host import EndpointHost, Recording
+from ikesim.daemon.output import Output
 from ikesim.daemon.readiness import unready
-from ikesim.daemon.safe import escaped
 from ikesim.daemon.state import StateLock
-from ikesim.daemon.text import log_line
 from ikesim.errors import ConfigurationError, Problem, UsageError
-from ikesim.ike.events import Event, Ready, SaRefused
+from ikesim.ike.events import Ready
 from ikesim.pki.disk import open_directory
 from ikesim.pki.store import PkiStore
 
@@ -29,34 +26,6 @@ if TYPE_CHECKING:
     from ikesim.capture.keys import KeyLog
 
 log = logging.getLogger("ikesim.daemon")
-
-
-class Output:
-    """Events as JSON lines on one stream, as sentences on the other."""
-
-    def __init__(self, machine: TextIO, human: TextIO) -> None:
-        self._machine: TextIO | None = machine
-        self._human = human
-
-    def event(self, event: Event, config: Path) -> None:
-        """Write one event; a reader that has gone away ends the JSON lines, not the daemon."""
-        print(log_line(event), file=self._human, flush=True)
-        if isinstance(event, SaRefused):
-            verdict = {**event.to_json(), "connection": event.connection}
-            if help_line := hint(verdict, config):
-                self.say(f"{event.endpoint}: {help_line}")
-        if self._machine is None:
-            return
-        try:
-            print(json.dumps(event.to_json()), file=self._machine, flush=True)
-        except BrokenPipeError:
-            self._machine = None
-            self.say("nobody reads the events on stdout any more; they are no longer written there")
-
-    def say(self, text: str) -> None:
-        """A line for people that is no event."""
-        clock = datetime.now(UTC).strftime("%H:%M:%S.%f")[:-3]
-        print(f"{clock} {escaped(text)}", file=self._human, flush=True)
 
 
 def load_all(paths: Sequence[Path]) -> list[LoadedConfig]:
@@ -162,6 +131,11 @@ def main(
     paths: Sequence[Path], *, ready_file: Path | None = None, capture: Path | None = None, keys: Path | None = None
 ) -> None:
     """Load and run, with the log of the rooms below on stderr too."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     loaded = load_all(paths)
-    asyncio.run(run(loaded, Output(sys.stdout, sys.stderr), ready_file=ready_file, capture=capture, keys=keys))
+    output = Output(sys.stdout, sys.stderr)
+    logging.getLogger().addHandler(output)
+    try:
+        asyncio.run(run(loaded, output, ready_file=ready_file, capture=capture, keys=keys))
+    finally:
+        logging.getLogger().removeHandler(output)
+        output.close()

@@ -120,7 +120,7 @@ async def test_a_tunnel_comes_up_carries_pings_and_goes_down(lab: Lab, family: i
     assert down == {"result": "closed", "reason": None, "connection": "bob", "sas": [verdict["sa"]]}
     await lab.until(lambda: lab.of("bob", SaClosed))
     assert [event.reason for event in lab.of("bob", SaClosed)] == [Reason.DELETED_BY_PEER]
-    assert lab.alice.status()["ike_sas"] == []
+    assert lab.alice.sa_ids() == []
     with pytest.raises(NotFoundError, match="connection bob is not up; start it with: ikesim up bob"):
         await commands.ping(lab.alice, "bob", "10.2.0.77", 1, 1)
 
@@ -167,7 +167,7 @@ async def test_the_timeout_of_up_ends_the_attempt(lab: Lab) -> None:
     await lab.start("alice", address="127.0.0.1", remote=("127.0.0.9", 5500, 5501))
     verdict = await commands.up(lab.alice, "bob", 0.05)
     assert (verdict["result"], verdict["reason"]) == ("nobody-answered", "nobody-answered")
-    assert lab.alice.status()["ike_sas"] == []
+    assert lab.alice.sa_ids() == []
 
 
 async def test_ike_and_child_sas_are_rekeyed_and_still_carry(lab: Lab) -> None:
@@ -179,8 +179,8 @@ async def test_ike_and_child_sas_are_rekeyed_and_still_carry(lab: Lab) -> None:
     assert (await commands.ping(lab.alice, "bob", "10.2.0.1", 1, 10))["received"] == 1
     ike = await commands.rekey(lab.alice, "bob", None)
     assert (ike["result"], ike["old"]) == ("rekeyed", before["id"])
-    await lab.until(lambda: len(lab.alice.status()["ike_sas"]) == 1)
-    after = lab.alice.status()["ike_sas"][0]
+    await lab.until(lambda: len(lab.alice.sa_ids()) == 1)
+    after = next(sa for sa in lab.alice.status()["ike_sas"] if sa["id"] == lab.alice.sa_ids()[0])
     assert after["spi_i"] != before["spi_i"]
     assert (await commands.ping(lab.alice, "bob", "10.2.0.1", 1, 10))["received"] == 1
 
@@ -195,7 +195,7 @@ async def test_stopping_tells_the_peer(lab: Lab) -> None:
     await commands.up(lab.alice, "bob", 10)
     await lab.alice.stop()
     await lab.until(lambda: lab.of("bob", SaClosed))
-    assert lab.bob.status()["ike_sas"] == []
+    assert lab.bob.sa_ids() == []
 
 
 async def test_stopping_does_not_wait_for_a_dead_peer(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
