@@ -499,6 +499,8 @@ class Endpoint:
             self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail="IKE_AUTH never came")
         elif sa.state in (IkeState.REFUSED, IkeState.DELETED):
             self.core.close(sa, Reason.DELETED_BY_US, now)
+        elif sa.replaced_by is not None:
+            self.core.close(sa, Reason.REKEYED, now)
 
     def _check_silence(self, sa: IkeSa, now: float) -> None:
         interval = self.core.connection(sa).liveness.interval

@@ -66,12 +66,24 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: R
         _succeed(core, sa, rival, now)
         return
     if rival is not None:
+        # The peer deletes it (RFC 7296 2.8.1), unless our answer was lost and it never had it.
         rival.replaced_by = fresh.id
+        core.timers.set(rival, "half-open", now + core.config.half_open_timeout)
     _succeed(core, sa, fresh, now)
     sa.queue.appendleft(DeleteTask(Reason.REKEYED))
 
 
+def adopt_rival(core: Core, sa: IkeSa, now: float) -> None:
+    """The peer went over to the SA of its own request before it saw ours: so do we (RFC 7296 2.8.2, 2.25.2)."""
+    task = sa.window.outstanding.task if sa.window.outstanding is not None else None
+    if isinstance(task, RekeyIkeTask) and task.rival in core.sas and sa.replaced_by is None:
+        _succeed(core, sa, core.sas[task.rival], now)
+
+
 def _handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask, now: float) -> None:
+    if task.rival in core.sas:
+        _succeed(core, sa, core.sas[task.rival], now)
+        return
     failure = child.failure_of(message)
     task.attempts += 1
     if failure is None or task.attempts >= MAX_ATTEMPTS:
@@ -189,6 +201,7 @@ def _make(
     core.add(fresh)
     established_at = old.established_at
     fresh.establish(old.peer, now)
+    core.index_peer(fresh)
     fresh.established_at = established_at
     installed(core, fresh)
     return fresh
