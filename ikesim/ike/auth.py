@@ -51,12 +51,13 @@ def send_request(core: Core, sa: IkeSa, now: float) -> None:
         core.refuse(sa, "us", error.reason, now, detail=str(error))
         return
     payloads: list[Payload] = [IDi(connection.local_id.type, connection.local_id.data), *own.certificates]
-    if connection.unique != "never" and sa.reauthenticates is None and not _others(core, sa, connection):
+    expected = _exact(connection.remote_id)
+    known = core.sas_with(connection.name, expected) if expected is not None else []
+    if connection.unique != "never" and not known:
         payloads.append(Notify(NotifyType.INITIAL_CONTACT))
     hashes = core.authorities(connection.name)
     if hashes:
         payloads.append(CERTREQ(CertEncoding.X509_SIGNATURE, b"".join(hashes)))
-    expected = _exact(connection.remote_id)
     if expected is not None:
         payloads.append(IDr(expected.type, expected.data))
     payloads.append(own.auth)
@@ -289,7 +290,7 @@ def _accept(
     decision = replace(decision, attempts=(*_attempts(pending), Attempt(candidate, None)))
     assert pending.verified is not None and decision.leaf is not None
     peer = Authenticated(identity, pending.certificates, decision, pending.verified, core.ports.wall(now))
-    rivals = [other for other in _others(core, sa, connection) if other.peer and other.peer.identity == identity]
+    rivals = [other for other in core.sas_with(candidate, identity) if other.id != sa.reauthenticates]
     initial_contact = pending.message.notify(NotifyType.INITIAL_CONTACT) is not None
     if not sa.initiator and connection.unique == "keep" and rivals and not initial_contact:
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
@@ -353,6 +354,7 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
     core.leave_half_open(sa)
     sa.timers.pop("verdict", None)
     sa.establish(peer, now)
+    core.index_peer(sa)
     lifetime.start(core, sa, now)
     lifetime.start_reauthentication(core, sa, now)
     core.emit(events.SaEstablished, now, sa=sa.id, connection=sa.connection, decision=peer.decision)
@@ -374,18 +376,6 @@ def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child
         reason=failure.reason,
         detail=str(failure),
     )
-
-
-def _others(core: Core, sa: IkeSa, connection: ConnectionConfig) -> list[IkeSa]:
-    """The other established SAs of a connection."""
-    return [
-        other
-        for other in core.sas.values()
-        if other is not sa
-        and other.connection == connection.name
-        and other.state is IkeState.ESTABLISHED
-        and other.id != sa.reauthenticates
-    ]
 
 
 def _give_way(core: Core, sa: IkeSa, other: IkeSa, initial_contact: bool, now: float) -> None:

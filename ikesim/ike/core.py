@@ -20,6 +20,7 @@ from ikesim.ike.window import Counters, Origin, Outstanding
 from ikesim.pki.certificates import parse as parse_certificate
 from ikesim.pki.decision import TrustDecision
 from ikesim.pki.fetching import FetchRequest
+from ikesim.pki.identity import Identity
 from ikesim.pki.snapshot import TrustStore
 from ikesim.pki.trust import TrustPolicy, build_policy
 from ikesim.reasons import Reason
@@ -44,6 +45,8 @@ class Core:
         """IKE SAs by the SPI that we chose."""
         self.peer_spis: dict[bytes, int] = {}
         """How many SAs have this initiator SPI: what tells bare IKE from ESP (`wire.demux`)."""
+        self.peers: dict[tuple[str, Identity], dict[SaId, None]] = {}
+        """Established IKE SAs by connection and the peer's identity, oldest first."""
         self.init_requests: dict[bytes, SaId] = {}
         self.children: dict[bytes, ChildSa] = {}
         """CHILD SAs by the SPI that we chose."""
@@ -160,6 +163,16 @@ class Core:
         if sa.state is IkeState.AUTH_REQUEST:
             self.half_open += 1
 
+    def index_peer(self, sa: IkeSa) -> None:
+        """Note whom a newly established SA leads to."""
+        assert sa.peer is not None and sa.connection is not None
+        self.peers.setdefault((sa.connection, sa.peer.identity), {})[sa.id] = None
+
+    def sas_with(self, connection: str, identity: Identity) -> list[IkeSa]:
+        """The established IKE SAs of a connection with one peer, oldest first."""
+        known = [self.sas[sa_id] for sa_id in self.peers.get((connection, identity), ())]
+        return [sa for sa in known if sa.state is IkeState.ESTABLISHED and sa.replaced_by is None]
+
     def find(self, sa_id: SaId) -> IkeSa:
         """The IKE SA of that name. Raises NotFoundError."""
         sa = self.sas.get(sa_id)
@@ -201,6 +214,12 @@ class Core:
             self.peer_spis[sa.spi_i] = left
         else:
             self.peer_spis.pop(sa.spi_i, None)
+        if sa.peer is not None and sa.connection is not None:
+            key = (sa.connection, sa.peer.identity)
+            known = self.peers.get(key, {})
+            known.pop(sa.id, None)
+            if not known:
+                self.peers.pop(key, None)
         if sa.init_digest:
             self.init_requests.pop(sa.init_digest, None)
         sa.timers.clear()
