@@ -415,7 +415,7 @@ def _note_good(case: Case, scoped: Scoped, at: datetime) -> None:
 
 def _note_missing(case: Case, sources: _Sources, any_candidate: bool, mask: int) -> None:
     """Say what is lacking, where no line says so yet."""
-    if case.wanted or any(line.counts and line.reason is not None for line in case.lines):
+    if case.wanted or case.has_fault("crl-"):
         return
     if any_candidate:
         lacking = reason_names(ALL_REASONS & ~mask)

@@ -352,7 +352,7 @@ def _signature_fault(case: Case, response: OcspResponse, certificate: Certificat
 
 def _note_missing(case: Case, exchanges: list[_Exchange]) -> None:
     """Say that there is no response, where no line says what became of it."""
-    if any(line.counts and line.reason is not None and line.subject.startswith("OCSP") for line in case.lines):
+    if case.has_fault("ocsp-"):
         return
     urls = tuple(exchange.url for exchange in exchanges)
     line = case.line("OCSP response", "nowhere", FETCH_RULE, urls=urls, fetching=case.context.fetch)

@@ -98,6 +98,10 @@ class Case:
         """Ask for a fetch."""
         self.wanted[request] = None
 
+    def has_fault(self, prefix: str) -> bool:
+        """A line already says why there is no CRL (or response) to use: its reason starts with `prefix`."""
+        return any(line.counts and line.reason is not None and line.reason.startswith(prefix) for line in self.lines)
+
     def found(self, finding: Finding) -> None:
         """Note that the certificate is revoked or on hold; the first of each stays."""
         if finding.reason is Reason.CERT_REVOKED:

@@ -629,7 +629,7 @@ def test_revoked_signer_is_not_believed(world: World) -> None:
     der = one.crl(NOW - HOUR, number=8, entries=[])
     assert world.check(CRL, _for_signers(world), der, signers=(one.certificate,)).accepted
     result = world.check(CRL, _for_signers(world, one), der, signers=(one.certificate,))
-    assert result.reason is Reason.CRL_SCOPE
+    assert result.reason is Reason.CRL_SIGNER_USAGE
     assert "cert-revoked" in str(line(result, Reason.CRL_SIGNER_USAGE).evidence["cause"])
 
 
