@@ -42,11 +42,12 @@ def test_a_pipe_that_nobody_empties_does_not_stop_the_daemon(monkeypatch: pytest
         for _ in range(100):
             writer.put("x" * 9_999)
         writer.close()
-        assert 70 <= writer.lost <= 95
+        without_reader = writer.lost
+        assert 70 <= without_reader <= 90
         os.close(reading)
         monkeypatch.setattr(output, "PATIENCE", 10)
         writer.close()
-        assert writer.lost > 95
+        assert writer.lost > without_reader
 
 
 def test_a_reader_that_went_away_is_told_of_in_the_log(tmp_path: Path) -> None:
