@@ -349,8 +349,6 @@ class Certificate:
         """Everything that is wrong inside, the extensions that path validation knows decoded."""
         for attribute in _DECODED:
             getattr(self, attribute)
-        if self.not_after < self.not_before:
-            self._defects.append(Defect("RFC 5280 4.1.2.5", "notAfter is before notBefore"))
         if message := self.algorithm.irregular:
             self._defects.append(Defect("RFC 5280 4.1.1.2", message))
         if self.issuer.is_empty:

@@ -47,8 +47,8 @@ def judge_candidate(case: Case, candidate: Candidate) -> Verdict:
     sources = [case.source(item) for item in path]
     checks = Checks(case.common.entries)
     verdict = Verdict(candidate, checks)
-    for certificate, issuer, source in zip(path, path[1:], sources, strict=False):
-        check_signature(checks, certificate, issuer, source, case.links)
+    for certificate, issuer in _downward(path):
+        check_signature(checks, certificate, issuer, case.source(certificate), case.links)
     top = path[-1]
     if top.der in case.anchors or top.der in case.known:
         judgement = judge(path, sources, policy, case.links)
@@ -170,7 +170,7 @@ def _revocation_of(
     wanted: dict[FetchRequest, None],
 ) -> tuple[RevocationOutcome, RevocationOutcome, Reason | None]:
     """One certificate under the settings of its issuer's CA profile, else of the anchor's."""
-    configured = case.anchors.get(issuer.der) or case.known.get(issuer.der) or case.anchors[anchor.der]
+    configured = case.profiles.get(issuer.der) or case.profiles[anchor.der]
     settings = revocation_settings(configured, case.request.policy, case.evidence)
     if settings.policy is RevocationPolicy.OFF or settings.method is RevocationMethod.DISABLE:
         why = {"policy": settings.policy, "method": settings.method, "ca_profile": configured.ca_profile}
@@ -210,8 +210,8 @@ def _validate_signer(
         path = candidate.certificates
         sources = [case.source(item) for item in path]
         verdict = Verdict(candidate, Checks())
-        for certificate, issuer, source in zip(path, path[1:], sources, strict=False):
-            check_signature(verdict.checks, certificate, issuer, source, case.links)
+        for certificate, issuer in _downward(path):
+            check_signature(verdict.checks, certificate, issuer, case.source(certificate), case.links)
         if candidate.ending is Ending.ANCHOR:
             verdict.checks.extend(judge(path, sources, policy, case.links, signer=True).entries)
             check_validity(verdict.checks, path, sources, case.request.at)

@@ -34,6 +34,8 @@ class Case:
     """By DER, what ends a path."""
     known: dict[bytes, Anchor] = field(default_factory=dict)
     """By DER, what would end a path if it were in the group."""
+    profiles: dict[bytes, Anchor] = field(default_factory=dict)
+    """By DER, what is configured about every CA held, whether it may end a path or only link."""
     common: Checks = field(default_factory=Checks)
     """The checks that are the same for every path: what came, the identity, AUTH."""
 
@@ -128,6 +130,7 @@ def _take_anchors(case: Case, policy: TrustPolicy) -> None:
             certificate = _take(case, anchor.certificate, source)
             if certificate is None or certificate.der in case.anchors:
                 continue
+            case.profiles.setdefault(certificate.der, anchor)
             if policy.allows_partial(anchor) or is_self_signed(certificate, case.links):
                 target[certificate.der] = anchor
             else:

@@ -86,8 +86,13 @@ def _conclude(case: Case, verdicts: list[Verdict], exhausted: BudgetExceeded | N
         summary = wording.refusal(Reason.CERT_PATH_BUDGET, check)
         return _decision(case, paths, None, summary, reason=Reason.CERT_PATH_BUDGET)
     assert best.reason is not None
-    decisive = next((check for check in best.checks.ordered() if check.reason is best.reason), None)
-    return _decision(case, paths, best, wording.refusal(best.reason, decisive), reason=best.reason)
+    return _decision(case, paths, best, wording.refusal(best.reason, _decisive(best)), reason=best.reason)
+
+
+def _decisive(verdict: Verdict) -> Check | None:
+    """The check that says best why a path failed: the verdict on a certificate's revocation, else the first failed."""
+    failed = [check for check in verdict.checks.ordered() if check.reason is verdict.reason]
+    return next((check for check in failed if "ceiling" in check.evidence), failed[0] if failed else None)
 
 
 def _exhausted(end: Certificate, error: BudgetExceeded | None) -> Check:

@@ -13,7 +13,7 @@ def refusal(reason: Reason, check: Check | None) -> str:
     sentence = _SENTENCES.get(reason)
     detail = sentence(check.evidence) if sentence is not None else None
     if detail is None:
-        problem = check.evidence.get("problem")
+        problem = check.evidence.get("problem") or check.evidence.get("cause")
         detail = f"{TRUST_REASONS[reason].meaning}{f' ({_text(problem)})' if problem else ''}"
     return f"Refused ({reason}): {check.subject}: {detail}."
 
@@ -49,6 +49,15 @@ def _constraint(evidence: Mapping[str, object]) -> str:
     )
 
 
+def _revoked(evidence: Mapping[str, object]) -> str | None:
+    if "says" not in evidence:
+        return None
+    outcome = "on hold" if "hold" in _text(evidence.get("outcome")) else "revoked"
+    date = evidence.get("revocation_date")
+    since = f" since {_text(date)}" if date else ""
+    return f"{outcome}{since} ({_text(evidence.get('revocation_reason'))}), says {_text(evidence['says'])}"
+
+
 _SENTENCES: dict[Reason, Callable[[Mapping[str, object]], str | None]] = {
     Reason.CERT_NO_ISSUER: lambda e: (
         f"no CA certificate at hand has the name of its issuer, {_text(e.get('issuer'))}"
@@ -67,6 +76,8 @@ _SENTENCES: dict[Reason, Callable[[Mapping[str, object]], str | None]] = {
     Reason.CERT_EXPIRED: lambda e: f"expired at {_text(e.get('not_after'))}, and it is {_text(e.get('at'))}",
     Reason.CERT_KEY_USAGE: lambda e: f"its key usage ({_text(e.get('key_usage'))}) forbids signing",
     Reason.CERT_EKU: lambda e: f"its extended key usage ({_text(e.get('extended_key_usage'))}) excludes IKE",
+    Reason.CERT_REVOKED: _revoked,
+    Reason.CERT_ON_HOLD: _revoked,
     Reason.ID_MISMATCH: _mismatch,
     Reason.ID_NOT_ALLOWED: lambda e: f"proven, but the connection expects {_text(e.get('expected'))}",
 }
