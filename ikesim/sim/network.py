@@ -197,9 +197,13 @@ class Network:
         if copies > 1:
             self._open[arrival.number] = (entry, copies - 1)
 
-    def fates(self) -> str:
-        """The log as text, a line for each datagram; what is still under way says so."""
-        return "\n".join(
+    def fates(self, newest: int | None = None) -> str:
+        """The log as text, a line for each datagram (or for the `newest`); what is still under way says so."""
+        entries = list(self.log)
+        left_out = 0 if newest is None else max(0, len(entries) - newest)
+        lines = [f"({left_out} earlier ones)"] if left_out else []
+        lines += [
             f"{entry}{', ' if entry.notes else ''}under way" if entry.number in self._open else str(entry)
-            for entry in self.log
-        )
+            for entry in entries[left_out:]
+        ]
+        return "\n".join(lines)

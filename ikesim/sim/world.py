@@ -24,6 +24,8 @@ from ikesim.wire.address import Path
 
 STALL_LIMIT = 10_000
 """Steps without virtual time passing after which a simulation is called stuck (a timer that never moves on)."""
+REPORTED = 200
+"""Datagrams, and events of each host, that a report shows: whole handshakes, and the end of long lives."""
 
 
 class SimulationError(IkesimError):
@@ -203,11 +205,14 @@ class World:
                 recorder.record(entry.octets, Path(entry.source, entry.destination), at, outbound=True)
 
     def report(self) -> str:
-        """What a failing test needs: seed, time, each datagram's fate, each host's events."""
-        lines = [f"seed {self.seed!r}, virtual time {self.now:.6f}", "datagrams:", self.network.fates() or "none"]
+        """What a failing test needs: seed, time, the newest datagrams with their fates, each host's newest events."""
+        fates = self.network.fates(REPORTED) or "none"
+        lines = [f"seed {self.seed!r}, virtual time {self.now:.6f}", "datagrams:", fates]
         for host in self.hosts.values():
             lines.append(f"events of {host.name}:")
-            lines += [f"  {describe(event)}" for event in host.events] or ["  none"]
+            if len(host.events) > REPORTED:
+                lines.append(f"  ({len(host.events) - REPORTED} earlier ones)")
+            lines += [f"  {describe(event)}" for event in host.events[-REPORTED:]] or ["  none"]
         return "\n".join(lines)
 
 

@@ -198,3 +198,13 @@ def test_a_wrong_clock_is_a_property_of_its_host() -> None:
     world.hosts["a"].set_clock(-86400.0)
     assert world.hosts["a"].ports.wall(world.now) == EPOCH + timedelta(minutes=1, days=-1)
     assert world.hosts["b"].ports.wall(world.now) == EPOCH + timedelta(minutes=1)
+
+
+def test_a_long_report_shows_the_end() -> None:
+    world = two(count=250, period=1.0)
+    world.run_until(300.0)
+    lines = world.report().splitlines()
+    assert lines[2] == "(50 earlier ones)"
+    assert lines[3].startswith("#51 ")
+    assert lines[202].startswith("#250 ")
+    assert lines[203] == "events of a:"

@@ -251,7 +251,7 @@ def story() -> str:
     pair.alice.rekey(pair.alice.established[0])
     pair.world.run_until(pair.world.now + 20000.0)
     octets = sha256(b"".join(entry.octets for entry in pair.world.network.log)).hexdigest()
-    return f"{pair.world.report()}\n{octets}"
+    return f"{pair.world.network.fates()}\n{pair.world.report()}\n{octets}"
 
 
 def test_a_whole_life_does_not_depend_on_the_hash_seed() -> None:
