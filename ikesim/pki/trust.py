@@ -90,7 +90,7 @@ def _conclude(case: Case, verdicts: list[Verdict], exhausted: BudgetExceeded | N
 
 
 def _decisive(verdict: Verdict) -> Check | None:
-    """The check that says best why a path failed: the verdict on a certificate's revocation, else the first failed."""
+    """The check that says best why a path failed: the verdict on revocation, else the first that failed."""
     failed = [check for check in verdict.checks.ordered() if check.reason is verdict.reason]
     return next((check for check in failed if "ceiling" in check.evidence), failed[0] if failed else None)
 
