@@ -129,7 +129,7 @@ def reload(endpoint: Path, as_json: bool) -> None:
     else:
         for change in document["changes"]:
             click.echo(change)
-        click.echo(f"reloaded, {len(document['changes']) or 'no'} changes to the configuration")
+        click.echo("reloaded" if document["changes"] else "reloaded; the configuration has not changed")
 
 
 @click.command()

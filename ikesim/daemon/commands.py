@@ -271,4 +271,4 @@ async def reload(host: EndpointHost) -> dict[str, Any]:
     loaded = load(host.loaded.file)
     changes = host.reconfigure(loaded)
     host.act(host.endpoint.trust_changed)
-    return {"result": "reloaded", "reason": None, "changes": [str(change) for change in changes]}
+    return {"result": "reloaded", "reason": None, "changes": changes}

@@ -141,7 +141,7 @@ class ControlServer:
         return web.json_response(await commands.reload(self._host))
 
     async def _decisions(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response({"endpoint": self._host.name, "decisions": list(self._host.decisions)})
+        return web.json_response({"endpoint": self._host.name, "decisions": self._host.decisions()})
 
     async def _counters(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(self._host.status()["counters"])

@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
 from operator import attrgetter
@@ -24,7 +24,7 @@ from ikesim.errors import IkesimError, UsageError
 from ikesim.esp.host import InnerHost
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.endpoint import Endpoint
-from ikesim.ike.events import Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged
+from ikesim.ike.events import Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged, to_json
 from ikesim.ike.ids import SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket
 from ikesim.ike.status import status
@@ -71,7 +71,7 @@ class EndpointHost:
         """Called with every event, in order, before anything later leaves the host."""
         self.inner_observers: list[Callable[[bytes], None]] = []
         """Called with every IP packet that came through a CHILD SA."""
-        self.decisions: deque[dict[str, Any]] = deque(maxlen=DECISIONS)
+        self._verdicts: deque[SaEstablished | SaRefused] = deque(maxlen=DECISIONS)
         self.inbox_dropped = 0
         self.sockets: dict[Address, UdpSocket] = {}
         self.endpoint: Endpoint
@@ -172,6 +172,18 @@ class EndpointHost:
         """The IKE SAs that are up, coming up or being deleted; not those kept only to answer retransmissions."""
         return [SaId(sa["id"]) for sa in status(self.endpoint, self.now())["ike_sas"]]
 
+    def decisions(self) -> list[dict[str, Any]]:
+        """The latest trust decisions, oldest first, in their JSON form."""
+        return [
+            {
+                "sa": event.sa,
+                "connection": event.connection,
+                "by": event.by if isinstance(event, SaRefused) else None,
+                "decision": to_json(event.decision),
+            }
+            for event in self._verdicts
+        ]
+
     def counters(self) -> dict[str, int]:
         """What the shell counts."""
         sockets = [socket.counters for socket in self.sockets.values()]
@@ -185,23 +197,27 @@ class EndpointHost:
             "internal_errors": self.boundary.dropped,
         }
 
-    def reconfigure(self, loaded: LoadedConfig) -> list[Any]:
-        """Use another configuration from now on. Raises UsageError for what needs a restart."""
-        old, new = self.loaded, loaded
-        for key, before, after in (
-            ("name", old.endpoint.name, new.endpoint.name),
-            ("listen", old.endpoint.listen, new.endpoint.listen),
-            ("listen-nat-t", old.endpoint.listen_nat_t, new.endpoint.listen_nat_t),
-            ("state", old.state, new.state),
+    def reconfigure(self, loaded: LoadedConfig) -> list[str]:
+        """Use another configuration; what changed, in words. Raises UsageError for what needs a restart."""
+        old = self.loaded
+        for key, was, wanted in (
+            ("name", old.endpoint.name, loaded.endpoint.name),
+            ("listen", old.endpoint.listen, loaded.endpoint.listen),
+            ("listen-nat-t", old.endpoint.listen_nat_t, loaded.endpoint.listen_nat_t),
+            ("state", old.state, loaded.state),
+            ("key-protection", old.endpoint.key_protection, loaded.endpoint.key_protection),
         ):
-            if before != after:
+            if was != wanted:
                 raise UsageError(f"endpoint.{key} has changed in {loaded.file}: that needs a restart of the daemon")
-        config = with_real_ports(new.endpoint, self.config.listen, self.config.listen_nat_t)
-        changes = self.act(lambda now: self.endpoint.reconfigure(config, now))
-        self.loaded, self.config = loaded, config
+        config = with_real_ports(loaded.endpoint, self.config.listen, self.config.listen_nat_t)
+        before, self.loaded, self.config = self.config, loaded, config
         self.fetcher.allow_private = config.fetch_private_addresses
         self._inner = inner_host(config)
-        return list(changes)
+        self.act(partial(self.endpoint.reconfigure, config))
+        for name, connection in config.connections.items():
+            if name not in before.connections and connection.start == "immediately":
+                self.initiate(name)
+        return changes(before, config)
 
     # The loop.
 
@@ -293,10 +309,7 @@ class EndpointHost:
 
     def _publish(self, event: Event) -> None:
         if isinstance(event, (SaEstablished, SaRefused)) and event.decision is not None:
-            by = event.by if isinstance(event, SaRefused) else None
-            self.decisions.append(
-                {"sa": event.sa, "connection": event.connection, "by": by, "decision": event.decision.to_json()}
-            )
+            self._verdicts.append(event)
         if isinstance(event, TrustChanged) and event.crl is not None:
             self._keep_crl(event.ca_profile, event.crl, event.url or "")
         for observer in tuple(self.observers):
@@ -349,6 +362,22 @@ def with_real_ports(
         for name, connection in config.connections.items()
     }
     return replace(config, listen=tuple(listen), listen_nat_t=tuple(listen_nat_t), connections=connections)
+
+
+def changes(old: EndpointConfig, new: EndpointConfig) -> list[str]:
+    """What differs between two configurations, a sentence each."""
+    found = []
+    for field in fields(EndpointConfig):
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        key = field.name.replace("_", "-")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            what = key.removesuffix("s").replace("-", " ")
+            found += [f"{what} {name}: removed" for name in before if name not in after]
+            found += [f"{what} {name}: added" for name in after if name not in before]
+            found += [f"{what} {name}: changed" for name in after if name in before and after[name] != before[name]]
+        elif before != after:
+            found.append(f"endpoint.{key}: changed")
+    return found
 
 
 def inner_host(config: EndpointConfig) -> InnerHost:

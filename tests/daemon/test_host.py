@@ -141,7 +141,7 @@ async def test_a_revoked_peer_is_refused_by_the_initiator_with_the_reason(lab: L
     verdict = await commands.up(lab.alice, "bob", 10)
     assert (verdict["result"], verdict["reason"], verdict["by"]) == ("refused", "cert-revoked", "us")
     assert verdict["decision"]["reason"] == "cert-revoked"
-    assert [entry["decision"]["reason"] for entry in lab.alice.decisions] == ["cert-revoked"]
+    assert [entry["decision"]["reason"] for entry in lab.alice.decisions()] == ["cert-revoked"]
     await lab.until(lambda: lab.of("bob", SaClosed))
     assert [event.reason for event in lab.of("bob", SaClosed)] == [Reason.REFUSED_BY_PEER]
 
@@ -252,7 +252,8 @@ async def test_a_reload_takes_a_new_connection_and_refuses_new_sockets(lab: Lab)
     file.write_text(
         text.replace("[connection.bob]", "[connection.robert]").replace("connection.bob.", "connection.robert.")
     )
-    await commands.reload(lab.alice)
+    reloaded = await commands.reload(lab.alice)
+    assert reloaded["changes"] == ["connection bob: removed", "connection robert: added"]
     assert list(lab.alice.config.connections) == ["robert"]
     assert lab.alice.config.connections["robert"].local == lab.alice.config.listen[0] != Address("127.0.0.1", 0)
     assert (await commands.up(lab.alice, "robert", 10))["result"] == "established"
