@@ -254,7 +254,14 @@ class Endpoint:
     def _open(self, sa: IkeSa, octets: bytes) -> Message | None:
         """The message with its inner payloads; None if it is to be dropped, or fragments are missing."""
         try:
-            message = open_message(sa, Message.parse(octets))
+            sealed = Message.parse(octets)
+            sealed.protected()
+        except WireError:
+            # Nothing is verified yet: anybody may have sent this, so the SA does not answer for it.
+            self.core.counters.add("ike-malformed")
+            return None
+        try:
+            message = open_message(sa, sealed)
         except IntegrityError:
             self.core.counters.add("ike-integrity")
             return None
