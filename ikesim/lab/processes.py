@@ -92,7 +92,7 @@ class EndpointProcess:
         await self._reader
         return status
 
-    async def wait(self, name: str, *, since: int = 0, **fields: Any) -> Document:
+    async def wait(self, name: str, /, *, since: int = 0, **fields: Any) -> Document:
         """The first event of that name with those fields, from number `since` on. Raises ProcessError without one."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE), self._news:

@@ -81,6 +81,7 @@ class Authority:
             *lifetime,
             *subject,
             *sans,
+            *self._points_to,
             "--outform",
             "pem",
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-CELLS = 60
+CELLS = 64
 """How many cells the table has: two for each case. Asserted, so that none is lost unnoticed."""
 
 OUR_NAME, THEIR_NAME = "ours.test", "theirs.test"
@@ -76,10 +76,12 @@ class Meeting:
     """Patterns that charon's log must have besides."""
     words_as: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The same, by our role."""
+    fetches: bool = False
+    """Whether both sides have to fetch the other's CRL."""
     authority: str = "north"
     """The root that both sides trust."""
     rekey: tuple[str, str] | None = None
-    """(what: "ike" or "child", who begins: "us" or "them")."""
+    """(what: "ike" or "child", who begins: "ikesim" or "strongSwan")."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,11 @@ class Refusal:
     lie: str | None = None
     """What our own daemon does wrong, or suffers: see `tests.interop.liar`."""
 
+    @property
+    def row(self) -> str:
+        """Its name in the table."""
+        return f"{'strongSwan' if self.by == 'us' else 'ikesim'}'s {self.name}"
+
 
 MEETINGS = (
     Meeting("ECDSA P-256, AES-GCM, X25519"),
@@ -115,14 +122,14 @@ MEETINGS = (
     Meeting(
         "RSA-2048 PSS",
         leaf="rsa",
-        schemes=("rsa-pss-sha256",),
+        schemes=("rsa-pss-sha256", "ecdsa-sha256"),
         auth="ike:rsa/pss-sha256",
         signed="RSA_EMSA_PSS_SHA2_256_SALT_32",
     ),
     Meeting(
         "RSA-2048 PKCS#1 v1.5",
         leaf="rsa",
-        schemes=("rsa-pkcs1-sha256",),
+        schemes=("rsa-pkcs1-sha256", "ecdsa-sha256"),
         auth="ike:rsa-sha256",
         signed="RSA_EMSA_PKCS1_SHA2_256",
     ),
@@ -166,13 +173,14 @@ MEETINGS = (
         "CRLs fetched over HTTP",
         leaf="pointing",
         authority="west",
+        fetches=True,
         endpoint={"fetch-private-addresses": True},
         words=("fetching crl from 'http://10.88.0.2:8080/west.crl'",),
     ),
     Meeting(
         "fragmented IKE_AUTH, RSA, intermediates",
         leaf="long-chained",
-        schemes=("rsa-pss-sha256",),
+        schemes=("rsa-pss-sha256", "ecdsa-sha256"),
         auth="ike:rsa/pss-sha256",
         signed="RSA_EMSA_PSS_SHA2_256_SALT_32",
         charon={"fragment_size": 600},
@@ -195,32 +203,54 @@ MEETINGS = (
         words=(r"10\.88\.0\.2\[560[01]\]",),
     ),
     *(
-        Meeting(f"{what.upper()} SA rekeyed by {who}, ping goes on", rekey=(what, who))
+        Meeting(f"{what.upper()} SA rekeyed by {who}", rekey=(what, who))
         for what in ("ike", "child")
-        for who in ("us", "them")
+        for who in ("ikesim", "strongSwan")
+    ),
+    *(
+        Meeting(f"CHILD SA rekeyed by {who}, with PFS", rekey=("child", who), esp="aes128gcm16-x25519")
+        for who in ("ikesim", "strongSwan")
     ),
 )
 
 REFUSALS = (
-    Refusal("revoked", "us", "cert-revoked", leaf="revoked"),
-    Refusal("expired", "us", "cert-expired", leaf="expired"),
-    Refusal("issued by an unknown CA", "us", "cert-no-issuer", leaf="stranger"),
-    Refusal("issued by a known CA outside the group", "us", "cert-ca-not-allowed", leaf="south"),
+    Refusal("certificate is revoked", "us", "cert-revoked", leaf="revoked"),
+    Refusal("certificate has expired", "us", "cert-expired", leaf="expired"),
+    Refusal("certificate is of an unknown CA", "us", "cert-no-issuer", leaf="stranger"),
+    Refusal("certificate is of a known CA outside the group", "us", "cert-ca-not-allowed", leaf="south"),
     # charon takes a wildcard for confirmed by a certificate that it covers, and sends it as it stands.
-    Refusal("identity not in the certificate", "us", "id-mismatch", their_id="*.test"),
-    Refusal("AUTH by another key", "us", "auth-bad-signature", lie="sees-another-certificate"),
-    Refusal("revoked", "them", "peer-refused", leaf="revoked", words=r"certificate was revoked on .* key compromise"),
-    Refusal("expired", "them", "peer-refused", leaf="expired", words=r"subject certificate invalid \(valid from"),
-    Refusal("issued by an unknown CA", "them", "peer-refused", leaf="stranger", words="no issuer certificate found"),
+    Refusal("identity is not in its certificate", "us", "id-mismatch", their_id="*.test"),
+    Refusal("AUTH is by another key", "us", "auth-bad-signature", lie="sees-another-certificate"),
     Refusal(
-        "issued by a known CA outside the group",
+        "certificate is revoked",
+        "them",
+        "peer-refused",
+        leaf="revoked",
+        words=r"certificate was revoked on .* key compromise",
+    ),
+    Refusal(
+        "certificate has expired",
+        "them",
+        "peer-refused",
+        leaf="expired",
+        words=r"subject certificate invalid \(valid from",
+    ),
+    Refusal(
+        "certificate is of an unknown CA",
+        "them",
+        "peer-refused",
+        leaf="stranger",
+        words="no issuer certificate found",
+    ),
+    Refusal(
+        "certificate is of a known CA outside the group",
         "them",
         "peer-refused",
         leaf="south",
         words="constraint check failed: peer not authenticated by CA 'O=Interop Lab, CN=north'",
     ),
     Refusal(
-        "identity not in the certificate",
+        "identity is not in its certificate",
         "them",
         "peer-refused",
         our_id=FALSE_NAME,
@@ -228,10 +258,12 @@ REFUSALS = (
         words=f"no trusted ECDSA public key found for '{FALSE_NAME}'",
     ),
     Refusal(
-        "AUTH by another key",
+        "AUTH is by another key",
         "them",
         "peer-refused",
         lie="signs-with-another-key",
         words="signature validation failed, looking for another key",
     ),
 )
+
+ROWS = tuple(case.name for case in MEETINGS) + tuple(case.row for case in REFUSALS)

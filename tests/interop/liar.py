@@ -82,5 +82,5 @@ LIES = {
 if __name__ == "__main__":
     lie = sys.argv.pop(1)
     hooks = LIES[lie.replace("-", "_")]()
-    ikesim.daemon.ports.Hooks = lambda: hooks  # type: ignore[assignment, misc]  # every host of this process lies
+    ikesim.daemon.ports.Hooks = lambda: hooks  # every host of this process lies
     main()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interop.cases import CELLS
+from tests.interop.cases import CELLS, ROWS
 from tests.support import REPOSITORY
 
 PROPERTY = "interop"
@@ -52,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
                     cells[case, role] = outcome if status == "passed" else "FAILED"
     if not cells:
         return
-    cases = list(dict.fromkeys(case for case, _ in cells))
+    cases = [case for case in ROWS if any((case, role) in cells for role in ROLES)]
     rows = [("case", *(f"ikesim is the {role}" for role in ROLES))]
     rows += [(case, *(cells.get((case, role), "not run") for role in ROLES)) for case in cases]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
