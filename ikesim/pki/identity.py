@@ -308,7 +308,7 @@ def _find(identity: Identity, certificate: Certificate, wildcard_san: bool) -> s
 def _wildcard_covers(pattern: str, host: str) -> bool:
     """`*.example` covers a name of exactly one label more (RFC 6125 6.4.3)."""
     label, _, rest = host.lower().partition(".")
-    return pattern.startswith("*.") and bool(label) and "." in rest and pattern[2:].lower() == rest
+    return pattern.startswith("*.") and bool(label) and pattern[2:].lower() == rest
 
 
 def _near_misses(identity: Identity, certificate: Certificate) -> Iterable[str]:
@@ -355,20 +355,21 @@ def _near_text(claimed: str, value: str) -> Iterable[str]:
     elif _wildcard_covers(value, claimed):
         yield f"{show(value)} is a wildcard, which IKE does not expand in certificates (RFC 4945 3.1.2)"
     elif not value.isascii() or claimed.startswith("xn--") or ".xn--" in claimed:
-        if _ascii_form(value) == _ascii_form(claimed):
+        if _ascii_forms(value) & _ascii_forms(claimed):
             yield f"{show(value)} is the same internationalized name in another form"
     elif claimed.lower().endswith("." + value.lower()):
         yield f"{show(value)} is a parent domain of it, which proves nothing about names below"
 
 
-def _ascii_form(text: str) -> str | None:
-    """A host name in A-labels, also when its octets were UTF-8; None when it is none."""
+def _ascii_forms(text: str) -> set[str]:
+    """A host name in A-labels, its octets taken as Latin-1 and as UTF-8; empty when it is no host name."""
+    forms = set()
     for candidate in (text, text.encode("latin-1", "replace").decode("utf-8", "replace")):
         try:
-            return candidate.encode("idna").decode("ascii").lower()
+            forms.add(candidate.encode("idna").decode("ascii").lower())
         except UnicodeError:
             continue
-    return None
+    return forms
 
 
 def _mapped(octets: bytes) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,7 +19,7 @@ DAY = timedelta(days=1)
 @lru_cache
 def key(name: str) -> ec.EllipticCurvePrivateKey:
     """One P-256 key for each name, the same in every run."""
-    return ec.derive_private_key(int.from_bytes(name.encode(), "big") + 1, ec.SECP256R1())
+    return ec.derive_private_key(int.from_bytes(sha256(name.encode()).digest()[:31], "big"), ec.SECP256R1())
 
 
 def root(name: str = "root", **knobs: Any) -> Authority:
@@ -33,7 +34,9 @@ def under(issuer: Authority, name: str = "sub", **knobs: Any) -> Authority:
     return Authority.create(name, issuer=issuer, now=NOW - 50 * DAY, **knobs)
 
 
-def leaf(issuer: Authority, sans: Sequence[Any] = ("fqdn:bob.example",), subject: str = "CN=bob", **knobs: Any) -> Leaf:
+def leaf(
+    issuer: Authority, sans: Sequence[Any] = ("fqdn:bob.example",), subject: str = "CN=bob", **knobs: Any
+) -> Leaf:
     """An end certificate."""
     knobs.setdefault("private_key", key(f"leaf {subject}"))
     return issuer.leaf(subject, sans, NOW - 10 * DAY, **knobs)
