@@ -99,31 +99,30 @@ def choose_child(
             reason=Reason.ENCAPSULATION_REQUIRED,
             notify=NotifyType.NO_PROPOSAL_CHOSEN,
         )
-    failure = ChildFailure(
-        "no configured child covers the selectors "
-        + _text(peer_side.selectors)
-        + " and "
-        + _text(our_side.selectors),
-        reason=Reason.TS_MISMATCH,
-        notify=NotifyType.TS_UNACCEPTABLE,
-    )
+    covered = False
     for config in configs:
         remote_ts = narrow(peer_side.selectors, config.remote_ts)
         local_ts = narrow(our_side.selectors, config.local_ts)
         if not remote_ts or not local_ts:
             continue
+        covered = True
         own = without_key_exchange(config.proposals) if in_auth else config.proposals
         theirs = without_key_exchange(offered.proposals) if in_auth else offered.proposals
         chosen = choose([item for item in theirs if len(item.spi) == 4], own, prefer)
         if chosen is None:
-            failure = ChildFailure(
-                "no ESP proposal in common", reason=Reason.PROPOSAL_MISMATCH, notify=NotifyType.NO_PROPOSAL_CHOSEN
-            )
             continue
         method = algorithms(chosen).key_exchange
         public, shared = _exchange(core, message, method) if method is not None else (b"", b"")
         return ChildChoice(config, chosen, local_ts, remote_ts, core.new_esp_spi(), public, shared)
-    raise failure
+    if covered:
+        raise ChildFailure(
+            "no ESP proposal in common", reason=Reason.PROPOSAL_MISMATCH, notify=NotifyType.NO_PROPOSAL_CHOSEN
+        )
+    raise ChildFailure(
+        f"no configured child covers {_text(peer_side.selectors)} and {_text(our_side.selectors)}",
+        reason=Reason.TS_MISMATCH,
+        notify=NotifyType.TS_UNACCEPTABLE,
+    )
 
 
 def _exchange(core: Core, message: Message, method: int) -> tuple[bytes, bytes]:

@@ -74,6 +74,8 @@ class Rule:
     """Payloads whose presence tells this form from its siblings."""
     absent: tuple[int, ...] = ()
     """Payloads whose absence does."""
+    together: tuple[int, ...] = ()
+    """Payloads of which all are there or none."""
     with_notify: int | None = None
     without_notify: int | None = None
 
@@ -109,6 +111,7 @@ _AUTH: dict[int, tuple[int, int]] = {
     T.EAP: _MAYBE,
     **_EXTRA,
 }
+_FIRST_CHILD = (T.SA, T.TSi, T.TSr)
 _REKEY = NotifyType.REKEY_SA
 
 RULES: tuple[Rule, ...] = (
@@ -122,8 +125,16 @@ RULES: tuple[Rule, ...] = (
         present=(T.SA,),
     ),
     Rule(Form.INIT_NOTIFY, X.IKE_SA_INIT, True, False, {T.N: (1, ANY), T.V: _MANY}, absent=(T.SA,)),
-    Rule(Form.AUTH_REQUEST, X.IKE_AUTH, False, True, {T.IDi: _ONE, T.IDr: _MAYBE, **_AUTH}),
-    Rule(Form.AUTH_RESPONSE, X.IKE_AUTH, True, True, {T.IDr: _ONE, **_AUTH}, present=(T.IDr,)),
+    Rule(Form.AUTH_REQUEST, X.IKE_AUTH, False, True, {T.IDi: _ONE, T.IDr: _MAYBE, **_AUTH}, together=_FIRST_CHILD),
+    Rule(
+        Form.AUTH_RESPONSE,
+        X.IKE_AUTH,
+        True,
+        True,
+        {T.IDr: _ONE, **_AUTH},
+        present=(T.IDr,),
+        together=_FIRST_CHILD,
+    ),
     Rule(Form.AUTH_NOTIFY, X.IKE_AUTH, True, True, {**_EXTRA}, absent=(T.IDr,)),
     Rule(Form.CHILD_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, present=(T.TSi,), without_notify=_REKEY),
     Rule(Form.CHILD_REKEY_REQUEST, X.CREATE_CHILD_SA, False, True, _CHILD, present=(T.TSi,), with_notify=_REKEY),
@@ -196,6 +207,8 @@ def _count(rule: Rule, kinds: tuple[int, ...]) -> None:
             raise _refusal(f"{rule.form} lacks payload {T(kind).name}")
         if number > most:
             raise _refusal(f"{rule.form} has payload {T(kind).name} {number} times")
+    if rule.together and 0 < sum(kind in kinds for kind in rule.together) < len(rule.together):
+        raise _refusal(f"{rule.form} has some of {_names(rule.together)}, but not all")
     for kind in kinds:
         if kind in KNOWN and kind not in rule.payloads:
             raise _refusal(f"{rule.form} has an unexpected payload {T(kind).name}")

@@ -76,6 +76,8 @@ def test_a_message_is_recognised(exchange: int, response: bool, payloads: list[P
         (34, [SECURITY, EXCHANGE, NONCE, NONCE], "payload NONCE 2 times"),
         (34, [SECURITY, EXCHANGE, NONCE, IDENTITY], "unexpected payload IDi"),
         (35, [PROOF], "lacks payload IDi"),
+        (35, [IDENTITY, PROOF, SECURITY], "some of SA TSi TSr"),
+        (35, [IDENTITY, PROOF, TSi(SELECTORS), TSr(SELECTORS)], "some of SA TSi TSr"),
         (35, [IDENTITY, PROOF, PROOF], "payload AUTH 2 times"),
         (35, [IDENTITY, PROOF, NONCE], "unexpected payload NONCE"),
         (36, [SECURITY, NONCE], "lacks payload KE"),
