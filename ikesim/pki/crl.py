@@ -300,6 +300,8 @@ def _three(outer: Element) -> Sequence[Element]:
 
 def _scan(data: bytes, start: int, end: int) -> _Index:
     """One pass over revokedCertificates. Raises DerError."""
+    if start == end:
+        return _Index({}, [], None, 0)
     lists: list[list[bytes]] = [[] for _ in range(128)]
     issuers: list[tuple[int, tuple[GeneralName, ...]]] = []
     plain: set[bytes] = set()
@@ -358,13 +360,14 @@ def _entry_extensions(octets: bytes) -> tuple[tuple[GeneralName, ...] | None, st
 
 def _sorted_groups(lists: list[list[bytes]]) -> dict[int, bytes]:
     """The records of each length of serial, sorted and joined; serials of needless length go to where they belong."""
-    for size in range(127, 1, -1):
+    for size in range(127, 0, -1):
         records = lists[size]
+        if not records:
+            continue
         records.sort()
-        if records and (_needless(records[0]) or _needless(records[-1])):
+        if size > 1 and (_needless(records[0]) or _needless(records[-1])):
             lists[size - 1].extend(record[1:] for record in records if _needless(record))
             lists[size] = [record for record in records if not _needless(record)]
-    lists[1].sort()
     return {size: b"".join(records) for size, records in enumerate(lists) if records}
 
 

@@ -60,20 +60,12 @@ def test_any_octets(octets: bytes) -> None:
 @given(st.sampled_from([GOOD_CRL, GOOD_OCSP]), st.integers(0, 4000), st.integers(1, 255))
 def test_one_octet_changed_never_makes_it_good(octets: bytes, position: int, change: int) -> None:
     assert judge(octets) is None
-    broken = mutate(octets, position, change)
-    reason = judge(broken)
-    if reason is None:
-        # outside the signatures there are only encodings that mean the same, and the responder's own extensions
-        assert len(broken) == len(octets)
-        assert broken[:4] == octets[:4]
+    assert judge(mutate(octets, position, change)) is not None
 
 
-def test_octets_changed_under_the_signature_never_make_it_good() -> None:
-    length = 4 + 2
-    for octets in (GOOD_CRL,):
-        signed = octets[: len(octets) - 90]
-        for position in range(length, len(signed)):
-            assert judge(mutate(octets, position, 1)) is not None
+def test_no_octet_of_a_crl_can_change_unnoticed() -> None:
+    for position in range(len(GOOD_CRL)):
+        assert judge(mutate(GOOD_CRL, position, 1)) is not None
 
 
 @pytest.mark.parametrize("method", list(RevocationMethod))
