@@ -290,7 +290,12 @@ def _accept(
     decision = replace(decision, attempts=(*_attempts(pending), Attempt(candidate, None)))
     assert pending.verified is not None and decision.leaf is not None
     peer = Authenticated(identity, pending.certificates, decision, pending.verified, core.ports.wall(now))
-    rivals = [other for other in core.sas_with(candidate, identity) if other.id != sa.reauthenticates]
+    # Two ends that initiate at once must not each end the other's SA: only what is older than ours gives way.
+    rivals = [
+        other
+        for other in core.sas_with(candidate, identity)
+        if other.id != sa.reauthenticates and other.created_at < sa.created_at
+    ]
     initial_contact = pending.message.notify(NotifyType.INITIAL_CONTACT) is not None
     if not sa.initiator and connection.unique == "keep" and rivals and not initial_contact:
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
