@@ -133,6 +133,11 @@ CASES = (
         "08 11 0028 ffff 0000 20010db8000000000000000000000000 20010db8ffffffffffffffffffffffff",
     ),
     _case(
+        "ts-one-address",
+        TSi((TrafficSelector(7, 0, 0, 65535, bytes((192, 0, 2, 66)), bytes((192, 0, 2, 66))),)),
+        "01 000000  07 00 0010 0000 ffff c0000242 c0000242",
+    ),
+    _case(
         "ts-unknown-type",
         TSi((IPV4_ALL, TrafficSelector(10, 0, 0, 0, b"label", b""))),
         "02 000000  07 00 0010 0000 ffff 00000000 ffffffff  0a 00 0009 6c6162656c",
@@ -145,6 +150,7 @@ CASES = (
         whole_at=(4, 8, 29),
     ),
     _case("eap", EAP(bytes.fromhex("0105000501")), "0105000501", 0),
+    _case("skf-alone", SKF(1, 1, b"sealed"), "0001 0001 7365616c6564", 4),
     _case("skf", SKF(2, 3, b"sealed"), "0002 0003 7365616c6564", 4),
 )
 
@@ -172,6 +178,13 @@ FAULTS = (
     _fault("sa-header-cut", 33, "00 00 0008 01 01 00", 0, "RFC 7296 3.3.1"),
     _fault("sa-more-but-none", 33, "02 00 0010 01 01 00 01  00 00 0008 02 00 0005", 16, "RFC 7296 3.3.1"),
     _fault("sa-last-but-more", 33, "00 00 0010 01 01 00 01  00 00 0008 02 00 0005  00", 16, "RFC 7296 3.3.1"),
+    _fault(
+        "sa-last-but-a-whole-one-follows",
+        33,
+        "00 00 0010 01 01 00 01  00 00 0008 02 00 0005  00 00 0010 02 01 00 01  00 00 0008 02 00 0007",
+        16,
+        "RFC 7296 3.3.1",
+    ),
     _fault("sa-more-octet", 33, "01 00 0010 01 01 00 01  00 00 0008 02 00 0005", 0, "RFC 7296 3.3.1"),
     _fault("proposal-length-zero", 33, "00 00 0000 01 01 00 01  00 00 0008 02 00 0005", 2, "RFC 7296 3.3.1"),
     _fault("proposal-length-seven", 33, "00 00 0007 01 01 00 00", 2, "RFC 7296 3.3.1"),
@@ -190,6 +203,13 @@ FAULTS = (
     _fault("transform-overshoots", 33, "00 00 0010 01 01 00 01  00 00 0009 02 00 0005", 10, "RFC 7296 3.3.2"),
     _fault("transform-more-but-none", 33, "00 00 0010 01 01 00 01  03 00 0008 02 00 0005", 16, "RFC 7296 3.3.2"),
     _fault("transform-last-but-more", 33, "00 00 0011 01 01 00 01  00 00 0008 02 00 0005 00", 16, "RFC 7296 3.3.2"),
+    _fault(
+        "transform-last-but-a-whole-one-follows",
+        33,
+        "00 00 0018 01 01 00 02  00 00 0008 02 00 0005  00 00 0008 02 00 0007",
+        16,
+        "RFC 7296 3.3.2",
+    ),
     _fault("transform-more-octet", 33, "00 00 0010 01 01 00 01  02 00 0008 02 00 0005", 8, "RFC 7296 3.3.2"),
     _fault("attribute-cut", 33, "00 00 0013 01 01 00 01  00 00 000b 01 00 000c 800e00", 16, "RFC 7296 3.3.5"),
     _fault(

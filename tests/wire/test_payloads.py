@@ -114,5 +114,23 @@ def test_what_no_length_field_can_say_is_not_written(payload: SA | Delete | TSi,
     assert caught.value.rule == rule
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        TSi((IPV4_ALL,) * 255),
+        SA((Proposal(1, 3, b"1234", (Transform(1, 20, 128),) * 255),)),
+        # 8 + 4 octets of the proposal, 8 + 4 of the transform and its attribute: 65535 in all
+        SA((Proposal(1, 3, b"1234", (Transform(1, 20, None, ((17, bytes(65511)),)),)),)),
+    ],
+    ids=["selectors", "transforms", "proposal"],
+)
+def test_what_just_fits_is_written_and_read(payload: SA | TSi) -> None:
+    assert type(payload).decode(memoryview(payload.encode())) == payload
+
+
+def test_the_longest_transform_that_its_length_field_can_say() -> None:
+    assert len(Transform(1, 20, None, ((17, bytes(65523)),)).encode(last=True)) == 65535
+
+
 def test_opaque_goes_out_as_it_is() -> None:
     assert Opaque(200, b"\1\2\3", critical=True).encode() == b"\1\2\3"
