@@ -251,24 +251,24 @@ class Endpoint:
         self._clear_answers += 1
         return self._clear_answers <= CLEAR_ANSWERS_A_SECOND
 
-    def _open(self, sa: IkeSa, octets: bytes) -> Message | None:
-        """The message with its inner payloads; None if it is to be dropped, or fragments are missing."""
+    def _open(self, sa: IkeSa, octets: bytes) -> tuple[bool, Message | None]:
+        """Whether the peer sent the datagram, and its message with inner payloads (None: fragments are missing)."""
         try:
             sealed = Message.parse(octets)
             sealed.protected()
         except WireError:
             # Nothing is verified yet: anybody may have sent this, so the SA does not answer for it.
             self.core.counters.add("ike-malformed")
-            return None
+            return False, None
         try:
             message = open_message(sa, sealed)
         except IntegrityError:
             self.core.counters.add("ike-integrity")
-            return None
+            return False, None
         hook = self.core.ports.hooks.after_decode
         if message is not None and hook is not None:
             message = hook(sa.id, message) or message
-        return message
+        return True, message
 
     def _receive_request(self, sa: IkeSa, octets: bytes, header: Header, origin: Origin, now: float) -> None:
         core, window = self.core, sa.window
@@ -292,8 +292,8 @@ class Endpoint:
             core.counters.add("requests-untimely")
             return
         try:
-            message = self._open(sa, octets)
-            if window.first_digest == b"" or _is_first_fragment(octets):
+            verified, message = self._open(sa, octets)
+            if verified and (window.first_digest == b"" or _is_first_fragment(octets)):
                 window.first_digest = mark
             if message is None:
                 return
@@ -365,7 +365,7 @@ class Endpoint:
             init.handle_response(core, sa, Message.parse(octets), outstanding.task, now)
             return
         try:
-            message = self._open(sa, octets)
+            _, message = self._open(sa, octets)
         except ProtocolError as error:
             self._end_malformed(sa, error, now)
             return

@@ -47,3 +47,30 @@ def test_no_flipped_bit_of_a_protected_message_ends_the_sa(
     pair.world.run_until(pair.world.now + 60.0)
     assert_established(pair)
     assert pair.ping() == 1
+
+
+@pytest.mark.parametrize("fragment_size", [1280, 200])
+@pytest.mark.parametrize("octet", [0, 40, -1])
+def test_a_damaged_copy_before_a_request_does_not_keep_its_answer_from_being_repeated(
+    ike_pair: MakePair, fragment_size: int, octet: int
+) -> None:
+    """Request 1 is damaged, request 2 arrives, its response is lost, request 3 gets the response again."""
+    settings = {"fragment_size": fragment_size, "liveness": {"interval": 0}, "keepalive": 0}
+    pair = ike_pair(alice=settings, bob=settings)
+    pair.up()
+    pair.world.settle()
+    start = pair.world.now
+
+    def hurt(transit: Transit) -> None:
+        if transit.source.host == "192.0.2.1" and transit.sent_at < start + 1.0:
+            spoiled = bytearray(transit.octets)
+            spoiled[octet] ^= 0x01
+            transit.octets = bytes(spoiled)
+        if transit.source.host == "192.0.2.2" and transit.sent_at < start + 6.0:
+            transit.drop("the response")
+
+    pair.world.network.add_filter(hurt)
+    pair.alice.rekey(pair.children(pair.alice)[0].id)
+    pair.world.run_until(start + 120.0)
+    assert_established(pair)
+    assert pair.ping() == 1
