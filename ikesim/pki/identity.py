@@ -363,7 +363,9 @@ def _near_text(claimed: str, value: str) -> Iterable[str]:
 
 def _ascii_forms(text: str) -> set[str]:
     """A host name in A-labels, its octets taken as Latin-1 and as UTF-8; empty when it is no host name."""
-    forms = set()
+    forms: set[str] = set()
+    if len(text) > 255:
+        return forms
     for candidate in (text, text.encode("latin-1", "replace").decode("utf-8", "replace")):
         try:
             forms.add(candidate.encode("idna").decode("ascii").lower())
