@@ -214,7 +214,7 @@ def _load_crls(state: State, order: Order) -> Loaded:
     return Loaded(
         ObjectKind.CRL,
         profiles[-1],
-        f"the CRL of {last.issuer.text} (number {_number(last)}, {last.count} entries, {until}) is held for profile "
+        f"the CRL of {last.issuer.text} (number {_number(last)}, entries: {last.count}, {until}) is held for profile "
         f"{profiles[-1]}",
         warnings=tuple(warnings),
     )

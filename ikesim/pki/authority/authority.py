@@ -177,19 +177,28 @@ class Authority:
         *,
         key_type: str = "ecdsa-p256",
         private_key: PrivateKey | None = None,
+        name: str = "",
         **knobs: Unpack[CertificateKnobs],
     ) -> Leaf:
         """A certificate together with a new key."""
         if private_key is None:
             private_key = _make_key(key_type, self._given)
-        return Leaf(self.issue(private_key.public_key(), subject, sans, now, days, **knobs), private_key)
+        certificate = self.issue(private_key.public_key(), subject, sans, now, days, name=name, **knobs)
+        return Leaf(certificate, private_key)
 
     def cross_sign(
-        self, other: "Authority", now: datetime, days: float = 1825, **knobs: Unpack[CertificateKnobs]
+        self,
+        other: "Authority",
+        now: datetime,
+        days: float = 1825,
+        *,
+        name: str | None = None,
+        **knobs: Unpack[CertificateKnobs],
     ) -> bytes:
-        """The DER of a CA certificate for the name and key of another authority."""
+        """The DER of a CA certificate for the name and key of another authority, recorded as `name` (else its)."""
         knobs.setdefault("ca", True)
-        return self._issue(spki(other.key.public_key()), other.subject, (), now, days, other.name, knobs)
+        public = spki(other.key.public_key())
+        return self._issue(public, other.subject, (), now, days, other.name if name is None else name, knobs)
 
     def responder(
         self,

@@ -80,7 +80,6 @@ class LabCa:
 
     def add(self, authority: Authority) -> Authority:
         """Take up an authority under its name, and write its certificate beside the others."""
-        self.check_free(authority.name)
         self.authorities[authority.name] = authority
         self.write_pem(authority.name, authority.certificate)
         return authority
@@ -88,7 +87,8 @@ class LabCa:
     def check_free(self, name: str) -> None:
         """Raise UsageError when `name` names something here already, or cannot name anything."""
         check_name(name, "name")
-        if name in self.authorities or (self.directory / f"{name}.pem").exists():
+        issued = {one.name for authority in self.authorities.values() for one in authority.issued.values()}
+        if name in self.authorities or name in issued:
             raise UsageError(f"{name} names a certificate of {self.directory} already: choose another name")
 
     def authority(self, name: str | None) -> Authority:
