@@ -37,11 +37,15 @@ class PointName(NamedTuple):
     relative: bytes | None = None
 
     def resolve(self, issuer: Name) -> tuple[GeneralName, ...]:
-        """The full names, a relative one appended to the distinguished name `issuer`."""
+        """The full names, a relative one appended to the distinguished name `issuer`; none when that is too long."""
         if self.relative is None:
             return self.full
-        full = tlv(SEQUENCE, read(issuer.der, SEQUENCE).value + tlv(SET, self.relative))
-        return (GeneralName("dn", name(full)),)
+        full = name(tlv(SEQUENCE, read(issuer.der, SEQUENCE).value + tlv(SET, self.relative)))
+        try:
+            _ = full.rdns
+        except DerError:
+            return ()
+        return (GeneralName("dn", full),)
 
 
 @dataclass(frozen=True, slots=True)

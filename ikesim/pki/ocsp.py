@@ -119,8 +119,11 @@ class OcspResponse:
 
 
 def key_octets(certificate: Certificate) -> bytes:
-    """The subjectPublicKey without tag, length and unused bits. Raises DerError."""
-    return read(certificate.spki, SEQUENCE).children()[1].bits()[0]
+    """The subjectPublicKey without tag, length and unused bits; empty where it is no BIT STRING."""
+    try:
+        return read(certificate.spki, SEQUENCE).children()[1].bits()[0]
+    except DerError:
+        return b""
 
 
 def encode_cert_id(certificate: Certificate, issuer: Certificate) -> bytes:

@@ -296,10 +296,7 @@ def _names(response: OcspResponse, certificate: Certificate) -> bool:
     """The responder ID means this certificate."""
     if response.responder_name is not None:
         return response.responder_name == certificate.subject
-    try:
-        return response.responder_key == sha1(key_octets(certificate), usedforsecurity=False).digest()
-    except DerError:
-        return False
+    return response.responder_key == sha1(key_octets(certificate), usedforsecurity=False).digest()
 
 
 def _delegation_fault(case: Case, certificate: Certificate) -> tuple[Reason, str] | None:

@@ -14,6 +14,7 @@ from ikesim.pki.certificates import Certificate, parse
 from ikesim.pki.crl import CRL_CACHE
 from ikesim.pki.crl_candidates import MAX_SIGNERS
 from ikesim.pki.decision import CheckOutcome, RevocationOutcome
+from ikesim.pki.der_writer import explicit, implicit, oid, sequence, set_of, utf8
 from ikesim.pki.profiles import RevocationMethod, RevocationSettings
 from ikesim.pki.revocation import RevocationContext, SignerVerdict, check_revocation
 from ikesim.pki.revocation_case import MAX_URLS
@@ -75,9 +76,9 @@ def test_nothing_of_it_raises_under_any_method(method: RevocationMethod) -> None
         WORLD.check(RevocationSettings(method=method), *junk, ocsp=junk, fetch=fetch)
 
 
-@pytest.mark.parametrize("oid", ["2.5.29.31", "2.5.29.46", "1.3.6.1.5.5.7.1.1"])
-def test_unreadable_pointers_in_the_certificate_are_noted_and_ignored(oid: str) -> None:
-    world = World(knobs={"extra": (Extension(oid, False, b"\x04\x00"),)})
+@pytest.mark.parametrize("extension", ["2.5.29.31", "2.5.29.46", "1.3.6.1.5.5.7.1.1"])
+def test_unreadable_pointers_in_the_certificate_are_noted_and_ignored(extension: str) -> None:
+    world = World(knobs={"extra": (Extension(extension, False, b"\x04\x00"),)})
     settings_ = RevocationSettings(method=RevocationMethod.OCSP_THEN_CRL)
     result = world.check(settings_, world.root.crl(NOW - HOUR), fetch=True)
     assert result.accepted
@@ -130,6 +131,23 @@ def test_two_signers_that_vouch_for_each_other_end() -> None:
     lines = [check for check in result.checks if check.reason is Reason.CRL_SIGNER_USAGE]
     assert len(lines) == 1
     assert "cert-revoked" in str(lines[0].evidence["cause"])
+
+
+def test_names_that_grow_too_long_together_and_keys_that_are_none() -> None:
+    attribute = sequence(oid("2.5.4.3"), utf8("x"))
+    relative = sequence(explicit(0, implicit(1, attribute * 200, constructed=True)))
+    point = Extension("2.5.29.31", False, sequence(relative))
+    idp = Extension("2.5.29.28", True, relative)
+    subject = sequence(*[set_of([attribute])] * 200)
+    root = Authority.create("long", now=NOW - HOUR, subject=subject)
+    leaf = parse(root.leaf("CN=bob", (), NOW, extra=(point,)).certificate)
+    world = World()
+    context = world.context(crls=(root.crl(NOW - HOUR, extra=(idp,)),))
+    assert check_revocation(leaf, parse(root.certificate), CRL, context).reason is Reason.CRL_SCOPE
+    keyless = parse(world.root.certificate.replace(b"\x03\x42\x00\x04", b"\x0c\x42\x00\x04"))  # no BIT STRING
+    assert keyless != world.issuer
+    context = world.context(crls=(GOOD_CRL,), ocsp=(GOOD_OCSP,), fetch=True)
+    assert not check_revocation(world.leaf, keyless, OCSP_THEN_CRL, context).accepted
 
 
 def test_cold_and_warm_say_the_same_in_every_detail() -> None:
