@@ -20,6 +20,7 @@ CUSTOM = {
     "alice": {"listen": "127.0.0.1:5500", "listen_nat_t": "127.0.0.1:5501"},
     "bob": {"listen": "127.0.0.2:5500", "listen_nat_t": "127.0.0.2:5501"},
 }
+BARE = {name: {**settings, "framing": "bare-init"} for name, settings in CUSTOM.items()}
 SIX = {
     "alice": {"listen": "[2001:db8::1]:500"},
     "bob": {"listen": "[2001:db8::2]:500"},
@@ -48,7 +49,7 @@ def conversation(pair: Pair, tmp_path: Path) -> list[str]:
     return warnings
 
 
-@pytest.mark.parametrize("settings", [{}, CUSTOM, SIX], ids=["standard ports", "custom ports", "IPv6"])
+@pytest.mark.parametrize("settings", [{}, CUSTOM, BARE, SIX], ids=["standard ports", "custom ports", "bare", "IPv6"])
 @pytest.mark.parametrize("proposal", ["aes128gcm16-prfsha256-x25519", "aes256-sha512-ecp256"])
 def test_tshark_reads_a_whole_conversation(
     ike_pair: MakePair, tmp_path: Path, settings: dict[str, Any], proposal: str
@@ -67,6 +68,7 @@ def test_tshark_reads_a_whole_conversation(
         "esp.icv_good",
         "esp.spi",
     )
+    assert sum(packet["isakmp.exchangetype"] == "34" for packet in found) == 2
     auth = [packet["isakmp.typepayload"].split(",") for packet in found if packet["isakmp.exchangetype"] == "35"]
     opened = [kinds for kinds in auth if {CERT, AUTH} <= set(kinds)]
     assert len(opened) == 2
