@@ -153,7 +153,8 @@ def status(endpoint: Path, watch: bool, as_json: bool) -> None:
 
 def _status_text(document: Mapping[str, Any]) -> str:
     """The status for people."""
-    lines = [f"endpoint {document['endpoint']}, listening on {', '.join(document['listen'])}"]
+    sockets = ", ".join([*document["listen"], *document["listen_nat_t"]])
+    lines = [f"endpoint {document['endpoint']}, listening on {sockets}"]
     for sa in document["ike_sas"]:
         lines.append(
             f"{sa['id']}  {sa['state']}, {sa['role']} of connection {sa['connection'] or '?'}, "

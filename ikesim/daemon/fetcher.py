@@ -7,6 +7,7 @@ demands for the same thing share one fetch.
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -191,7 +192,11 @@ async def _read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
 def _cause(error: Exception) -> str:
     """Why a connection or an answer failed, in words."""
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+        cause = error.os_error
+        # asyncio's own text repeats the address; name resolution has negative numbers and good words
+        number = cause.errno or 0
+        words = os.strerror(number) if number > 0 else cause.strerror or str(cause)
+        return f"cannot connect to {error.host}:{error.port}: {words.lower()}"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer ended before its announced length"
     if isinstance(error, aiohttp.ServerDisconnectedError):

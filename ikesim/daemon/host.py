@@ -95,10 +95,12 @@ class EndpointHost:
         return asyncio.get_running_loop().time()
 
     async def start(self) -> Ready:
-        """Bind the sockets, start the core with the ports that they really have, and initiate what starts at once.
+        """Open and begin. Raises UsageError when a socket cannot be bound; nothing stays open then."""
+        await self.open()
+        return self.begin()
 
-        Raises UsageError when a socket cannot be bound; nothing stays open then.
-        """
+    async def open(self) -> None:
+        """Bind the sockets and start the core with the ports that they really have. Raises UsageError, as `start`."""
         try:
             listen = [await self._bind(address) for address in self.config.listen]
             listen_nat_t = [await self._bind(address) for address in self.config.listen_nat_t]
@@ -109,12 +111,15 @@ class EndpointHost:
         self.endpoint = Endpoint(self.config, self.ports)
         self._inner = inner_host(self.config)
         self._spawn(self._handle_inbox(), "datagrams")
+
+    def begin(self) -> Ready:
+        """Report Ready, and initiate the connections that start at once."""
         ready = Ready(
             sequence=0,
             time=self.ports.wall(self.now()),
             endpoint=self.name,
-            listen=tuple(listen),
-            listen_nat_t=tuple(listen_nat_t),
+            listen=self.config.listen,
+            listen_nat_t=self.config.listen_nat_t,
         )
         self._publish(ready)
         for connection in self.config.connections.values():
@@ -124,9 +129,21 @@ class EndpointHost:
 
     async def stop(self) -> None:
         """Delete every SA, give the peers a moment to answer, and let go of everything; again: nothing."""
-        if self._stopped:
+        if self._stopped or not self.sockets:
             return
         self._stopped = True
+        try:
+            await self._say_goodbye()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.fetcher.close()
+            await self._close_sockets()
+
+    async def _say_goodbye(self) -> None:
         for sa in self.sa_ids():
             self.boundary.contain(f"the end of {sa}", self.act, partial(self.endpoint.terminate, sa))
         closed = asyncio.Event()
@@ -141,13 +158,6 @@ class EndpointHost:
                 await asyncio.wait_for(closed.wait(), STOP_PATIENCE)
         for socket in self.sockets.values():
             await socket.flush()
-        if self._timer is not None:
-            self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.fetcher.close()
-        await self._close_sockets()
 
     # What people ask of an endpoint.
 

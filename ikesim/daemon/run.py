@@ -88,14 +88,15 @@ async def _start(
     host.observers.append(lambda event: output.event(event, config.file))
     for note in (*config.notes, *(item.message for item in unready(config, store.snapshot()))):
         output.say(f"{config.endpoint.name}: {note}")
-    ready = await host.start()
+    stack.push_async_callback(host.stop)
+    await host.open()
     if key_log is not None:
         key_log.decode_ports_of(host.config)
-    stack.push_async_callback(host.stop)
     control = ControlServer(host)
     stack.push_async_callback(control.stop)
     await control.start()
-    return host, ready
+    # only now: whoever reads Ready may use the control API at once
+    return host, host.begin()
 
 
 def _recorder(path: Path | None, stack: contextlib.AsyncExitStack) -> Recording | None:
