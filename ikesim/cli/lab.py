@@ -29,7 +29,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """A line."""
-        click.echo(f"   {text}")
+        click.echo(f"   {text}".rstrip())
 
     def decision(self, title: str, decision: Mapping[str, Any]) -> None:
         """A trust decision, as a tree."""
