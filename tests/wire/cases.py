@@ -139,8 +139,8 @@ CASES = (
     ),
     _case(
         "ts-unknown-type",
-        TSi((IPV4_ALL, TrafficSelector(10, 0, 0, 0, b"label", b""))),
-        "02 000000  07 00 0010 0000 ffff 00000000 ffffffff  0a 00 0009 6c6162656c",
+        TSi((IPV4_ALL, TrafficSelector(10, 0, 0, 0, b"label", b""), TrafficSelector(99, 6, 0, 0, b"", b""))),
+        "03 000000  07 00 0010 0000 ffff 00000000 ffffffff  0a 00 0009 6c6162656c  63 06 0004",
     ),
     _case(
         "cp-request",

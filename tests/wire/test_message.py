@@ -277,8 +277,11 @@ def test_the_prefix_of_a_protected_message(number: int, total: int, octets: byte
 
 @pytest.mark.parametrize("total", [0, 1])
 def test_what_is_too_long_for_a_length_field_is_not_written(total: int) -> None:
+    # the generic header, and the fragment's numbers, count as well
+    most = 65535 - 4 - 4 * total
+    assert len(protected_prefix(HEADER, 35, most, number=total, total=total)) == 28 + 4 + 4 * total
     with pytest.raises(WireError):
-        protected_prefix(HEADER, 35, 65532, number=total, total=total)
+        protected_prefix(HEADER, 35, most + 1, number=total, total=total)
     with pytest.raises(WireError):
         encode_message(HEADER, (VendorId(bytes(65532)),))
     assert len(encode_message(HEADER, (VendorId(bytes(65531)),))) == 28 + 65535
