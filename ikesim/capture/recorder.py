@@ -4,13 +4,13 @@ The IP and UDP headers are written here, since a UDP socket never shows them; sc
 datagram is one whole block, flushed at once, so that the file of a daemon that was killed can be read.
 """
 
-import sys
 from datetime import datetime
 from pathlib import Path as FilePath
 from struct import Struct
 from typing import Any
 
 from ikesim.errors import UsageError
+from ikesim.esp.host import internet_checksum
 from ikesim.wire.address import Path
 
 LINKTYPE_RAW = 101
@@ -37,12 +37,12 @@ def ip_packet(octets: bytes, path: Path, *, outbound: bool, identification: int 
     length = 8 + len(octets)
     pseudo = from_octets + to_octets + length.to_bytes(4) + _UDP.to_bytes(4)
     header = _UDP_HEADER.pack(source.port, destination.port, length, 0)
-    checksum = _checksum(pseudo + header + octets) or 0xFFFF  # RFC 768: zero is sent as all ones
+    checksum = internet_checksum(pseudo + header + octets) or 0xFFFF  # RFC 768: zero is sent as all ones
     udp = _UDP_HEADER.pack(source.port, destination.port, length, checksum) + octets
     if version == 6:
         return _IPV6.pack(6 << 28, length, _UDP, _HOPS, from_octets, to_octets) + udp
     fields = (0x45, 0, 20 + length, identification & 0xFFFF, _DONT_FRAGMENT, _HOPS, _UDP)
-    ipv4 = _IPV4.pack(*fields, _checksum(_IPV4.pack(*fields, 0, from_octets, to_octets)), from_octets, to_octets)
+    ipv4 = _IPV4.pack(*fields, internet_checksum(_IPV4.pack(*fields, 0, from_octets, to_octets)), from_octets, to_octets)
     return ipv4 + udp
 
 
@@ -88,11 +88,3 @@ class Recorder:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _checksum(octets: bytes) -> int:
-    """The internet checksum (RFC 1071): summed in the machine's byte order, which only swaps the result's octets."""
-    total = sum(memoryview(octets + bytes(len(octets) % 2)).cast("H"))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return int.from_bytes((~total & 0xFFFF).to_bytes(2, sys.byteorder))
