@@ -42,8 +42,8 @@ def ip_packet(octets: bytes, path: Path, *, outbound: bool, identification: int 
     if version == 6:
         return _IPV6.pack(6 << 28, length, _UDP, _HOPS, from_octets, to_octets) + udp
     fields = (0x45, 0, 20 + length, identification & 0xFFFF, _DONT_FRAGMENT, _HOPS, _UDP)
-    ipv4 = _IPV4.pack(*fields, internet_checksum(_IPV4.pack(*fields, 0, from_octets, to_octets)), from_octets, to_octets)
-    return ipv4 + udp
+    unchecked = _IPV4.pack(*fields, 0, from_octets, to_octets)
+    return _IPV4.pack(*fields, internet_checksum(unchecked), from_octets, to_octets) + udp
 
 
 class Recorder:
