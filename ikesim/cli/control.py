@@ -50,10 +50,12 @@ def up(connection: str, endpoint: Path, timeout: float, as_json: bool) -> None:
     if as_json:
         print_json({**document, "hint": help_line})
     else:
-        click.echo(escaped(document["message"], 2000))
+        if document["decision"] is None or document["result"] == "child-failed":
+            click.echo(escaped(document["message"], 2000))
         if document["decision"] is not None:
             from ikesim.cli.render import render_decision
 
+            click.echo(f"{document['sa']} of connection {connection}: {document['result']}")
             click.echo(render_decision(document["decision"]))
         if help_line:
             click.echo(help_line)

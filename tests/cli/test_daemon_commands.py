@@ -100,7 +100,9 @@ def test_two_endpoints_in_one_process_from_ready_to_the_last_delete(site: Site, 
     closed = [
         event["reason"] for event in daemon.events if event["endpoint"] == "bob" and event["event"] == "SaClosed"
     ]
-    assert closed == ["rekeyed", "deleted-by-peer", "deleted-by-peer"]
+    assert closed[:2] == ["rekeyed", "deleted-by-peer"]
+    # both ends stop at once: their last DELETEs cross
+    assert closed[2:] in (["deleted-by-peer"], ["deleted-by-us"])
     assert all({"event", "time", "endpoint"} <= set(event) for event in daemon.events)
     assert len(daemon.log.splitlines()) >= len(daemon.events)
 
