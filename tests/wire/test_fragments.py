@@ -122,6 +122,7 @@ def test_the_largest_message_fits() -> None:
 def test_limits_can_be_set() -> None:
     with pytest.raises(WireError):
         Reassembly(max_fragments=4).add(1, 5, 35, b"x")
+    assert Reassembly(max_fragments=4).add(1, 4, 35, b"x") is None
     with pytest.raises(WireError):
         Reassembly(max_octets=4).add(1, 2, 35, b"12345")
 
