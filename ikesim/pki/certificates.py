@@ -113,24 +113,45 @@ class Defect(NamedTuple):
 class Certificate:
     """A certificate; equal to another of the same octets. Make them with :func:`parse`.
 
-    Attributes that decode an extension give None (or an empty tuple) where it is absent, and where it cannot be
-    decoded: then there is a defect.
+    An attribute that holds an extension is None (or an empty tuple) where the extension is absent, and where it
+    cannot be decoded: then there is a defect.
     """
 
+    basic_constraints: BasicConstraints | None = None
+    key_usage: int | None = None
+    """The named bits, bit 0 (digitalSignature) lowest."""
+    extended_key_usage: tuple[str, ...] | None = None
+    """OIDs."""
+    san: tuple[GeneralName, ...] = ()
+    name_constraints: NameConstraints | None = None
+    policies: tuple[str, ...] | None = None
+    """OIDs, without qualifiers."""
+    policy_mappings: tuple[tuple[str, str], ...] = ()
+    """Pairs (issuer's policy, subject's policy)."""
+    policy_constraints: PolicyConstraints | None = None
+    inhibit_any_policy: int | None = None
+    authority_key: KeyIdentifiers | None = None
+    subject_key_id: bytes | None = None
+    defects: tuple[Defect, ...] = ()
+    """Everything that is wrong inside."""
+    critical: tuple[str, ...] = ()
+    """OIDs of the critical extensions that path validation does not process."""
+
     def __init__(self, octets: bytes) -> None:
-        """Read the structure. Raises CertificateError."""
+        """Read everything. Raises CertificateError."""
         if len(octets) > MAX_OCTETS:
             raise CertificateError(f"{len(octets)} octets are more than a certificate may have ({MAX_OCTETS})")
         self.der = octets
-        self._defects: list[Defect] = []
+        defects: list[Defect] = []
         try:
-            self._read()
+            self._read(defects)
         except der.DerError as error:
             raise CertificateError(f"not a certificate: {error}") from None
+        if defects:
+            self.defects = tuple(defects)
 
-    def _read(self) -> None:
-        octets = self.der
-        outer = der.read(octets, der.SEQUENCE).children()
+    def _read(self, defects: list[Defect]) -> None:
+        outer = der.read(self.der, der.SEQUENCE).children()
         if len(outer) != 3:
             raise der.DerError("a certificate is a sequence of three")
         tbs, algorithm, signature = outer
@@ -148,6 +169,8 @@ class Certificate:
         serial, inner, issuer, validity, subject, spki = fields[:6]
         self.serial = serial.integer()
         self.inner_algorithm = inner.expect(der.SEQUENCE).der
+        self.algorithm: SignatureAlgorithm = signature_algorithm(self.inner_algorithm)
+        """What it is signed with, by the field inside the signed part."""
         self.issuer = name(issuer.expect(der.SEQUENCE).der)
         self.subject = name(subject.expect(der.SEQUENCE).der)
         _ = self.issuer.key, self.subject.key
@@ -157,20 +180,24 @@ class Certificate:
         self.not_before: datetime = bounds[0].time()
         self.not_after: datetime = bounds[1].time()
         self.spki = spki.expect(der.SEQUENCE).der
-        self._key_bits = spki.children()
-        if len(self._key_bits) != 2:
+        key_parts = spki.children()
+        if len(key_parts) != 2:
             raise der.DerError("a SubjectPublicKeyInfo that is not algorithm and key", spki.start)
-        self.extensions: Mapping[str, Extension] = MappingProxyType(self._read_extensions(fields[6:]))
+        self.key_bits = key_parts[1].value[1:] if key_parts[1].tag == der.BIT_STRING else b""
+        """The octets of subjectPublicKey; empty when it is no BIT STRING, and then the key is invalid."""
+        self.extensions: Mapping[str, Extension] = self._read_extensions(fields[6:], defects)
         if self.outer_algorithm != self.inner_algorithm:
-            self._defects.append(
-                Defect("RFC 5280 4.1.1.2", "the signature algorithms outside and inside the signed part differ")
-            )
+            message = "the signature algorithms outside and inside the signed part differ"
+            defects.append(Defect("RFC 5280 4.1.1.2", message))
+        if self.algorithm.irregular:
+            defects.append(Defect("RFC 5280 4.1.1.2", self.algorithm.irregular))
         if self.version not in (1, 2, 3) or (self.extensions and self.version != 3):
-            self._defects.append(
-                Defect("RFC 5280 4.1.2.1", f"version {self.version} with {len(self.extensions)} extensions")
-            )
+            message = f"version {self.version} with {len(self.extensions)} extensions"
+            defects.append(Defect("RFC 5280 4.1.2.1", message))
+        if self.issuer.is_empty:
+            defects.append(Defect("RFC 5280 4.1.2.4", "the issuer's name is empty"))
 
-    def _read_extensions(self, fields: list[der.Element]) -> dict[str, Extension]:
+    def _read_extensions(self, fields: list[der.Element], defects: list[Defect]) -> Mapping[str, Extension]:
         found: dict[str, Extension] = {}
         for element in fields:
             if element.tag in (0x81, 0x82, 0xA1, 0xA2):
@@ -180,19 +207,32 @@ class Certificate:
             listed = element.children()
             if len(listed) != 1:
                 raise der.DerError("extensions that are not one sequence", element.start)
-            for item in listed[0].expect(der.SEQUENCE):
+            for item in listed[0].expect(der.SEQUENCE).children():
                 parts = item.expect(der.SEQUENCE).children()
                 if not 2 <= len(parts) <= 3:
                     raise der.DerError("an extension that is not identifier, criticality and value", item.start)
+                oid = parts[0].oid()
                 critical = parts[1].boolean() if len(parts) == 3 else False
-                extension = Extension(parts[0].oid(), critical, parts[-1].expect(der.OCTET_STRING).value)
-                if extension.oid in found:
-                    self._defects.append(Defect("RFC 5280 4.2", f"extension {extension.oid} stands there twice"))
+                value = parts[-1].expect(der.OCTET_STRING).value
+                if oid in found:
+                    defects.append(Defect("RFC 5280 4.2", f"extension {oid} stands there twice"))
                 elif len(found) >= MAX_EXTENSIONS:
                     raise der.DerError(f"more than {MAX_EXTENSIONS} extensions", item.start)
                 else:
-                    found[extension.oid] = extension
-        return found
+                    found[oid] = Extension(oid, critical, value)
+                    self._take(oid, critical, value, defects)
+        return MappingProxyType(found)
+
+    def _take(self, oid: str, critical: bool, value: bytes, defects: list[Defect]) -> None:
+        known = _KNOWN.get(oid)
+        if known is None:
+            if critical and oid not in _PROCESSED:
+                self.critical = (*self.critical, oid)
+            return
+        try:
+            setattr(self, known.attribute, known.decode(value))
+        except der.DerError as error:
+            defects.append(Defect(known.rule, f"{known.label} cannot be read: {error}"))
 
     def __repr__(self) -> str:
         return f"Certificate({self.names!r}, serial={self.serial:#x})"
@@ -236,11 +276,6 @@ class Certificate:
         )
 
     @cached_property
-    def algorithm(self) -> SignatureAlgorithm:
-        """The algorithm that it is signed with, by the field inside the signed part."""
-        return signature_algorithm(self.inner_algorithm)
-
-    @cached_property
     def _key(self) -> "PublicKey | CertificateError":
         try:
             return load_public_key(self.spki)
@@ -263,102 +298,17 @@ class Certificate:
     @cached_property
     def key_sha1(self) -> bytes:
         """SHA-1 of the subjectPublicKey's bits: the usual key identifier (RFC 5280 4.2.1.2 (1)), OCSP's key hash."""
-        return hashlib.sha1(self._key_bits[1].bits()[0], usedforsecurity=False).digest()
+        return hashlib.sha1(self.key_bits, usedforsecurity=False).digest()
 
     @property
     def is_self_issued(self) -> bool:
         """Subject and issuer are the same name (RFC 5280 6.1)."""
         return self.subject == self.issuer
 
-    # extensions
-
-    def _decode(self, oid: str, decode: Callable[[bytes], object]) -> object:
-        extension = self.extensions.get(oid)
-        if extension is None:
-            return None
-        try:
-            return decode(extension.value)
-        except der.DerError as error:
-            rule, label = _SECTIONS[oid]
-            self._defects.append(Defect(rule, f"{label} cannot be read: {error}"))
-            return None
-
-    @cached_property
-    def basic_constraints(self) -> BasicConstraints | None:
-        """CA or not, and the path length."""
-        return self._decode(BASIC_CONSTRAINTS, _basic_constraints)  # type: ignore[return-value]  # by its decoder
-
     @property
     def is_ca(self) -> bool:
         """basicConstraints says CA."""
-        constraints = self.basic_constraints
-        return constraints is not None and constraints.ca
-
-    @cached_property
-    def key_usage(self) -> int | None:
-        """The named bits, bit 0 (digitalSignature) lowest."""
-        return self._decode(KEY_USAGE, _key_usage)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def extended_key_usage(self) -> tuple[str, ...] | None:
-        """The purposes' OIDs."""
-        return self._decode(EXTENDED_KEY_USAGE, _oids)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def san(self) -> tuple[GeneralName, ...]:
-        """The subject's alternative names, in order."""
-        return self._decode(SUBJECT_ALT_NAME, general_names) or ()  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def name_constraints(self) -> NameConstraints | None:
-        """The subtrees, as they stand."""
-        return self._decode(NAME_CONSTRAINTS, _name_constraints)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def policies(self) -> tuple[str, ...] | None:
-        """The policies' OIDs, without qualifiers."""
-        return self._decode(CERTIFICATE_POLICIES, _policies)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def policy_mappings(self) -> tuple[tuple[str, str], ...]:
-        """Pairs (issuer's policy, subject's policy)."""
-        return self._decode(POLICY_MAPPINGS, _policy_mappings) or ()  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def policy_constraints(self) -> PolicyConstraints | None:
-        """When an explicit policy is required and when mapping ends."""
-        return self._decode(POLICY_CONSTRAINTS, _policy_constraints)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def inhibit_any_policy(self) -> int | None:
-        """Certificates until anyPolicy counts no more."""
-        return self._decode(INHIBIT_ANY_POLICY, _skip_certs)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def authority_key(self) -> KeyIdentifiers | None:
-        """What it says about its issuer's key."""
-        return self._decode(AUTHORITY_KEY_IDENTIFIER, _authority_key)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def subject_key_id(self) -> bytes | None:
-        """Its own key identifier."""
-        return self._decode(SUBJECT_KEY_IDENTIFIER, _key_id)  # type: ignore[return-value]  # by its decoder
-
-    @cached_property
-    def defects(self) -> tuple[Defect, ...]:
-        """Everything that is wrong inside, the extensions that path validation knows decoded."""
-        for attribute in _DECODED:
-            getattr(self, attribute)
-        if message := self.algorithm.irregular:
-            self._defects.append(Defect("RFC 5280 4.1.1.2", message))
-        if self.issuer.is_empty:
-            self._defects.append(Defect("RFC 5280 4.1.2.4", "the issuer's name is empty"))
-        return tuple(self._defects)
-
-    @cached_property
-    def critical(self) -> tuple[str, ...]:
-        """OIDs of the critical extensions that path validation does not process."""
-        return tuple(item.oid for item in self.extensions.values() if item.critical and item.oid not in _PROCESSED)
+        return self.basic_constraints is not None and self.basic_constraints.ca
 
 
 def key_usage_names(bits: int) -> tuple[str, ...]:
@@ -480,30 +430,26 @@ def _key_id(value: bytes) -> bytes:
     return der.read(value, der.OCTET_STRING).value
 
 
-_SECTIONS = {
-    AUTHORITY_KEY_IDENTIFIER: ("RFC 5280 4.2.1.1", "authorityKeyIdentifier"),
-    SUBJECT_KEY_IDENTIFIER: ("RFC 5280 4.2.1.2", "subjectKeyIdentifier"),
-    KEY_USAGE: ("RFC 5280 4.2.1.3", "keyUsage"),
-    CERTIFICATE_POLICIES: ("RFC 5280 4.2.1.4", "certificatePolicies"),
-    POLICY_MAPPINGS: ("RFC 5280 4.2.1.5", "policyMappings"),
-    SUBJECT_ALT_NAME: ("RFC 5280 4.2.1.6", "subjectAltName"),
-    BASIC_CONSTRAINTS: ("RFC 5280 4.2.1.9", "basicConstraints"),
-    NAME_CONSTRAINTS: ("RFC 5280 4.2.1.10", "nameConstraints"),
-    POLICY_CONSTRAINTS: ("RFC 5280 4.2.1.11", "policyConstraints"),
-    EXTENDED_KEY_USAGE: ("RFC 5280 4.2.1.12", "extKeyUsage"),
-    INHIBIT_ANY_POLICY: ("RFC 5280 4.2.1.14", "inhibitAnyPolicy"),
+class _Known(NamedTuple):
+    """An extension that path validation processes: its attribute, section, name and decoder."""
+
+    attribute: str
+    rule: str
+    label: str
+    decode: Callable[[bytes], object]
+
+
+_KNOWN = {
+    AUTHORITY_KEY_IDENTIFIER: _Known("authority_key", "RFC 5280 4.2.1.1", "authorityKeyIdentifier", _authority_key),
+    SUBJECT_KEY_IDENTIFIER: _Known("subject_key_id", "RFC 5280 4.2.1.2", "subjectKeyIdentifier", _key_id),
+    KEY_USAGE: _Known("key_usage", "RFC 5280 4.2.1.3", "keyUsage", _key_usage),
+    CERTIFICATE_POLICIES: _Known("policies", "RFC 5280 4.2.1.4", "certificatePolicies", _policies),
+    POLICY_MAPPINGS: _Known("policy_mappings", "RFC 5280 4.2.1.5", "policyMappings", _policy_mappings),
+    SUBJECT_ALT_NAME: _Known("san", "RFC 5280 4.2.1.6", "subjectAltName", general_names),
+    BASIC_CONSTRAINTS: _Known("basic_constraints", "RFC 5280 4.2.1.9", "basicConstraints", _basic_constraints),
+    NAME_CONSTRAINTS: _Known("name_constraints", "RFC 5280 4.2.1.10", "nameConstraints", _name_constraints),
+    POLICY_CONSTRAINTS: _Known("policy_constraints", "RFC 5280 4.2.1.11", "policyConstraints", _policy_constraints),
+    EXTENDED_KEY_USAGE: _Known("extended_key_usage", "RFC 5280 4.2.1.12", "extKeyUsage", _oids),
+    INHIBIT_ANY_POLICY: _Known("inhibit_any_policy", "RFC 5280 4.2.1.14", "inhibitAnyPolicy", _skip_certs),
 }
-_PROCESSED = frozenset(_SECTIONS) | {CRL_DISTRIBUTION_POINTS}
-_DECODED = (
-    "basic_constraints",
-    "key_usage",
-    "extended_key_usage",
-    "san",
-    "name_constraints",
-    "policies",
-    "policy_mappings",
-    "policy_constraints",
-    "inhibit_any_policy",
-    "authority_key",
-    "subject_key_id",
-)
+_PROCESSED = frozenset(_KNOWN) | {CRL_DISTRIBUTION_POINTS}

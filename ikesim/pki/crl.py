@@ -256,7 +256,7 @@ class Crl:
         return [self._entry(offset, index) for offset in _bisect(records, key)]
 
     def _entry(self, offset: int, index: _Index) -> RevokedEntry:
-        fields = Element(self.der, offset, self._entries[1]).children()
+        fields = Element.at(self.der, offset, self._entries[1]).children()
         reason = None
         if len(fields) > 2:
             for identifier, _, value in read_extensions(fields[2]):

@@ -61,17 +61,22 @@ def header(data: bytes, offset: int, end: int) -> tuple[int, int, int]:
 
 
 class Element:
-    """One element of DER inside the octets that it was read from."""
+    """One element of DER inside the octets that it was read from; made by :func:`read` and by its parent."""
 
     __slots__ = ("content", "data", "depth", "end", "start", "tag")
 
-    def __init__(self, data: bytes, offset: int, end: int, depth: int = 0) -> None:
-        if depth > MAX_DEPTH:
-            raise DerError(f"nested deeper than {MAX_DEPTH}", offset)
+    def __init__(self, data: bytes, start: int, tag: int, content: int, end: int, depth: int) -> None:
         self.data = data
-        self.start = offset
+        self.start = start
+        self.tag = tag
+        self.content = content
+        self.end = end
         self.depth = depth
-        self.tag, self.content, self.end = header(data, offset, end)
+
+    @classmethod
+    def at(cls, data: bytes, offset: int, end: int) -> "Element":
+        """The element at `offset`, inside data[:end]. Raises DerError."""
+        return cls(data, offset, *header(data, offset, end), 0)
 
     def __repr__(self) -> str:
         return f"Element(tag={self.tag:#04x}, start={self.start}, end={self.end})"
@@ -88,19 +93,29 @@ class Element:
 
     def __iter__(self) -> Iterator["Element"]:
         """The elements inside, one after the other. Raises DerError when they do not fill it exactly."""
-        data, position, end, depth = self.data, self.content, self.end, self.depth + 1
-        count = 0
-        while position < end:
-            count += 1
-            if count > MAX_CHILDREN:
-                raise DerError(f"more than {MAX_CHILDREN} elements", position)
-            child = Element(data, position, end, depth)
-            yield child
-            position = child.end
+        return iter(self.children())
 
     def children(self) -> list["Element"]:
-        """The elements inside. Raises DerError."""
-        return list(self)
+        """The elements inside. Raises DerError when they do not fill it exactly."""
+        data, position, end, depth = self.data, self.content, self.end, self.depth + 1
+        if depth > MAX_DEPTH:
+            raise DerError(f"nested deeper than {MAX_DEPTH}", position)
+        found: list[Element] = []
+        while position < end:
+            start = position
+            tag = data[start]
+            # the usual header, two octets, is read here: this loop is where the time goes
+            if start + 2 <= end and tag & 0x1F != 0x1F and (length := data[start + 1]) < 0x80:
+                content = start + 2
+                position = content + length
+                if position > end:
+                    raise DerError(f"a length of {length} octets that runs past its parent", start)
+            else:
+                tag, content, position = header(data, start, end)
+            found.append(Element(data, start, tag, content, position, depth))
+        if len(found) > MAX_CHILDREN:
+            raise DerError(f"more than {MAX_CHILDREN} elements", self.start)
+        return found
 
     def expect(self, *tags: int) -> "Element":
         """This element, when its tag is one of `tags`. Raises DerError."""
@@ -141,14 +156,22 @@ class Element:
 
 def read(data: bytes, *tags: int) -> Element:
     """The one element that fills `data`, of one of `tags` where given. Raises DerError."""
-    element = Element(data, 0, len(data))
-    if element.end != len(data):
-        raise DerError(f"{len(data) - element.end} octets after the end", element.end)
+    size = len(data)
+    tag, content, end = header(data, 0, size)
+    if end != size:
+        raise DerError(f"{size - end} octets after the end", end)
+    element = Element(data, 0, tag, content, end, 0)
     return element.expect(*tags) if tags else element
+
+
+_COMMON_OIDS: dict[bytes, str] = {}
 
 
 def decode_oid(value: bytes, offset: int = 0) -> str:
     """The value octets of an OBJECT IDENTIFIER as dotted text. Raises DerError."""
+    known = _COMMON_OIDS.get(value)
+    if known is not None:
+        return known
     if not value or value[-1] & 0x80 or len(value) > 128:
         raise DerError("an OBJECT IDENTIFIER that is empty, cut short or too long", offset)
     arcs: list[int] = []
@@ -165,6 +188,25 @@ def decode_oid(value: bytes, offset: int = 0) -> str:
     return ".".join(map(str, arcs))
 
 
+# attribute types, extensions, key and signature algorithms: what every certificate is full of
+_COMMON_OIDS.update(
+    {
+        octets: decode_oid(octets)
+        for octets in (
+            *(bytes((0x55, 0x04, number)) for number in range(3, 13)),
+            *(bytes((0x55, 0x1D, number)) for number in range(14, 55)),
+            bytes.fromhex("551d2000"),
+            bytes.fromhex("2a864886f70d010101"),
+            bytes.fromhex("2a864886f70d01010b"),
+            bytes.fromhex("2a8648ce3d0201"),
+            bytes.fromhex("2a8648ce3d030107"),
+            bytes.fromhex("2a8648ce3d040302"),
+            bytes.fromhex("2a8648ce3d040303"),
+        )
+    }
+)
+
+
 def decode_bits(value: bytes, offset: int = 0) -> tuple[bytes, int]:
     """The value octets of a BIT STRING: its octets and the number of unused bits. Raises DerError."""
     if not value or value[0] > 7 or (value[0] and len(value) == 1):
@@ -179,15 +221,17 @@ def decode_time(value: bytes, tag: int, offset: int = 0) -> datetime:
     """
     try:
         if value[-1:] == b"Z" and len(value) == (13 if tag == UTC_TIME else 15) and value[:-1].isdigit():
-            split = 2 if tag == UTC_TIME else 4
-            year = int(value[:split])
+            digits = int(value[:-1])
+            days, seconds = divmod(digits, 1000000)
+            year, days = divmod(days, 10000)
             if tag == UTC_TIME:
                 year += 1900 if year >= 50 else 2000
-            month, day, hour, minute, second = (int(value[i : i + 2]) for i in range(split, split + 10, 2))
-            return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            return datetime(
+                year, days // 100, days % 100, seconds // 10000, seconds // 100 % 100, seconds % 100, tzinfo=UTC
+            )
         text = value.decode("ascii")
-        digits = len(text) - len(text.lstrip("0123456789"))
-        number, rest = text[:digits], text[digits:]
+        count = len(text) - len(text.lstrip("0123456789"))
+        number, rest = text[:count], text[count:]
         if tag == UTC_TIME:
             number = ("19" if number[:2] >= "50" else "20") + number
         if len(number) not in (12, 14):
