@@ -1,6 +1,7 @@
 """A simulated host: the shell around one endpoint, with seeded entropy, vault, trust store and inner network."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -132,6 +133,16 @@ class SimHost:
         self.alive = True
         """A host that is off neither receives nor acts: how a dead peer is made."""
         self._fetched_crls: dict[tuple[str | None, str | None], bytes] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SimHost":
+        """A copy for a copied world; configuration, events and decisions never change and are shared."""
+        shared: list[Any] = [self.config, *self.events]
+        shared += [event.decision for event in self.events if isinstance(event, (SaEstablished, SaRefused, SaClosed))]
+        memo.update((id(item), item) for item in shared)
+        twin = memo[id(self)] = SimHost.__new__(SimHost)
+        for name, value in vars(self).items():
+            setattr(twin, name, deepcopy(value, memo))
+        return twin
 
     @property
     def hooks(self) -> Hooks:

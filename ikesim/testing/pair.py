@@ -159,9 +159,6 @@ class _CrlService:
     def __call__(self, request: FetchRequest, wall: object) -> bytes:
         return self.pki.crls[self.authority]
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_CrlService":
-        return self
-
 
 def _answered(packets: list[bytes], sequence: int) -> bool:
     return any(reply is not None and reply.sequence == sequence for reply in map(parse_echo_reply, packets))

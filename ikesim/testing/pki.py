@@ -84,6 +84,10 @@ class SimPki:
         self.issue("alice", issuer="north-issuing")
         self.issue("bob", issuer="south-issuing")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SimPki":
+        """Copies of a pair share their PKI, as they share its keys."""
+        return self
+
     def add_authority(self, name: str, *, parent: str | None = None, **knobs: Any) -> Authority:
         """A further CA, a root without `parent`; `knobs` go to `Authority.create`."""
         issuer = self.authorities[parent] if parent else None
