@@ -16,7 +16,7 @@ from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.ids import FetchId
 from ikesim.ike.own import ANNOUNCED_HASHES, auth_octets, own_auth, requested_authorities
 from ikesim.ike.sa import Authenticated, IkeSa, IkeState, PendingVerdict, VerifiedAuth
-from ikesim.ike.tasks import AuthTask, ChildOffer, CreateChildTask, DeleteTask, InformTask
+from ikesim.ike.tasks import AuthTask, ChildOffer, CreateChildTask, DeleteTask, InformTask, InitTask
 from ikesim.pki.decision import Attempt, TrustDecision
 from ikesim.pki.fetching import FetchResult
 from ikesim.pki.identity import Identity, IdentityPattern
@@ -42,7 +42,7 @@ VERDICT_TIME = 10.0
 # what comes and goes
 
 
-def send_request(core: Core, sa: IkeSa, now: float) -> None:
+def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None) -> None:
     """Send IKE_AUTH: IDi, CERT, CERTREQ, IDr, AUTH, and the first CHILD SA (RFC 7296 1.2)."""
     connection = core.connection(sa)
     try:
@@ -61,7 +61,7 @@ def send_request(core: Core, sa: IkeSa, now: float) -> None:
     if expected is not None:
         payloads.append(IDr(expected.type, expected.data))
     payloads.append(own.auth)
-    task = AuthTask()
+    task = AuthTask(init=init)
     if connection.children:
         task.offer = child.make_offer(core, connection.children[0], with_exchange=False)
         payloads += child.offer_payloads(task.offer)

@@ -221,7 +221,10 @@ class Endpoint:
             self._receive_without_sa(octets, header, origin, now)
         elif header.from_initiator == sa.initiator:
             core.counters.add("ike-wrong-direction")
-        elif is_protected(header.exchange) == isinstance(_asked(sa), InitTask):
+        elif isinstance(asked := _asked(sa), AuthTask) and header.exchange == ExchangeType.IKE_SA_INIT:
+            kept = init.keep_other_answer(sa, asked, octets)
+            core.counters.add("init-answers-kept" if kept else "ike-wrong-exchange")
+        elif is_protected(header.exchange) == isinstance(asked, InitTask):
             core.counters.add("ike-wrong-exchange")
         elif header.is_response:
             self._receive_response(sa, octets, header, now)
@@ -383,7 +386,8 @@ class Endpoint:
         core = self.core
         match task:
             case AuthTask():
-                auth.handle_response(core, sa, message, task, now)
+                if not init.try_other_answer(core, sa, message, task, now):
+                    auth.handle_response(core, sa, message, task, now)
             case CreateChildTask():
                 create_child.handle_response(core, sa, message, recognise(message), task, now)
             case RekeyIkeTask():

@@ -12,7 +12,7 @@ from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.ids import SaId
 from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
 from ikesim.ike.sa import IkeSa, IkeState, InstalledIke
-from ikesim.ike.tasks import InitTask
+from ikesim.ike.tasks import AuthTask, InitTask
 from ikesim.ike.window import Origin, digest
 from ikesim.reasons import Reason
 from ikesim.wire.address import Path
@@ -68,18 +68,18 @@ def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = N
 
 
 def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
-    if task.pair is None or task.pair.method != task.method:
-        task.pair = exchange.generate(task.method, core.entropy("ke"))
-        task.tried += (task.method,)
+    pair = task.pairs.get(task.method)
+    if pair is None:
+        pair = task.pairs[task.method] = exchange.generate(task.method, core.entropy("ke"))
     payloads: list[Payload] = []
     if task.cookie:
         payloads.append(Notify(NotifyType.COOKIE, task.cookie))
-    payloads += [SA(task.proposals), KE(task.method, task.pair.public), Nonce(task.nonce)]
+    payloads += [SA(task.proposals), KE(task.method, pair.public), Nonce(task.nonce)]
     payloads += _common_notifies(core, sa.spi_i, NO_SPI, sa.path)
     sa.window.next_send = 0
     core.request(sa, ExchangeType.IKE_SA_INIT, payloads, task, now)
     assert sa.window.outstanding is not None
-    sa.init_request = sa.window.outstanding.datagrams[0]
+    task.requests[task.method] = sa.window.outstanding.datagrams[0]
     sa.nonce_i = task.nonce
 
 
@@ -103,20 +103,22 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
         _handle_notify(core, sa, message, task, now)
         return
     answer, public, nonce = message.get(SA), message.get(KE), message.get(Nonce)
-    assert answer is not None and public is not None and nonce is not None and task.pair is not None
+    assert answer is not None and public is not None and nonce is not None
     chosen = accepted(answer.proposals, task.proposals)
     if chosen is None or message.header.spi_r == NO_SPI:
         raise _malformed("the responder chose a proposal that was not offered")
-    if algorithms(chosen).key_exchange != public.method or public.method != task.method:
+    if algorithms(chosen).key_exchange != public.method or public.method not in task.pairs:
         raise _malformed("the responder's key exchange is of another method than the one chosen")
     try:
-        shared = exchange.agree(task.pair, public.data)
+        shared = exchange.agree(task.pairs[public.method], public.data)
     except KeyExchangeError as error:
         raise _malformed(str(error)) from None
     sa.window.outstanding = None
+    sa.window.next_send = 1
     sa.timers.pop("retransmit", None)
     sa.timers.pop("suspicion", None)
     sa.spi_r = message.header.spi_r
+    sa.init_request = task.requests[public.method]
     sa.nonce_r = nonce.data
     sa.init_response = message.octets
     _learn(core, sa, message, sa.path)
@@ -127,8 +129,38 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
     if sa.nat_local or sa.nat_remote or connection.mobike:
         sa.path, sa.marked = nat.later_path(connection, sa)
     installed(core, sa)
-    sa.move(IkeState.AUTH_RESPONSE)
-    auth.send_request(core, sa, now)
+    first = sa.state is IkeState.INIT_RESPONSE
+    if first:
+        sa.move(IkeState.AUTH_RESPONSE)
+    auth.send_request(core, sa, now, task if first and task.cookie else None)
+
+
+def keep_other_answer(sa: IkeSa, task: AuthTask, octets: bytes) -> bool:
+    """Keep a second answer to IKE_SA_INIT, from another responder SPI; False where none is of use.
+
+    Who is loaded answers only the request that brings its COOKIE back. Two answers mean that somebody forged a
+    COOKIE, and that the first answer was to our request without it, which is not the one that our AUTH covers.
+    """
+    header = Header.parse(octets)
+    if task.init is None or task.other or not header.is_response or header.spi_r in (sa.spi_r, NO_SPI):
+        return False
+    task.other = octets
+    return True
+
+
+def try_other_answer(core: Core, sa: IkeSa, message: Message, task: AuthTask, now: float) -> bool:
+    """Where the responder refused our AUTH: go on with the second answer, if there is one (RFC 7296 2.4)."""
+    if task.init is None or not task.other or message.notify(NotifyType.AUTHENTICATION_FAILED) is None:
+        return False
+    connection = core.connection(sa)
+    assert connection.remote is not None
+    sa.path, sa.marked = nat.first_path(core.config, connection, connection.remote)
+    sa.reassembly.clear()
+    try:
+        handle_response(core, sa, Message.parse(task.other), task.init, now)
+    except ProtocolError:
+        return False
+    return sa.spi_r == Header.parse(task.other).spi_r
 
 
 def _handle_notify(core: Core, sa: IkeSa, message: Message, task: InitTask, now: float) -> None:
@@ -140,7 +172,7 @@ def _handle_notify(core: Core, sa: IkeSa, message: Message, task: InitTask, now:
     invalid_ke = message.notify(NotifyType.INVALID_KE_PAYLOAD)
     if invalid_ke is not None and len(invalid_ke.data) == 2:
         method = int.from_bytes(invalid_ke.data)
-        if method in key_exchange_methods(task.proposals) and method not in task.tried:
+        if method in key_exchange_methods(task.proposals) and method not in task.pairs:
             task.method = method
             _restart(core, sa, task, now)
             return

@@ -3,7 +3,7 @@
 A task holds what its response will be read with (nonces, ephemeral keys, SPIs), as plain data.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ikesim.crypto.exchange import KeyPair
 from ikesim.ike.config import ChildConfig
@@ -22,11 +22,13 @@ class InitTask:
     proposals: tuple[Proposal, ...]
     method: int
     nonce: bytes
-    pair: KeyPair | None = None
+    pairs: dict[int, KeyPair] = field(default_factory=dict)
+    """One for each key exchange method that was tried."""
+    requests: dict[int, bytes] = field(default_factory=dict)
+    """The last request with each of them: whoever forged an INVALID_KE_PAYLOAD cannot spoil the true answer to it."""
     cookie: bytes = b""
     restarts: int = 0
     """How often COOKIE or INVALID_KE_PAYLOAD made us start again."""
-    tried: tuple[int, ...] = ()
     suspicion: Reason | None = None
     """An error notify that came unprotected: believed only if nothing better follows (RFC 7296 2.21.1)."""
 
@@ -47,6 +49,10 @@ class AuthTask:
     """IKE_AUTH."""
 
     offer: ChildOffer | None = None
+    init: InitTask | None = None
+    """Kept where a COOKIE made us start again: if a second answer comes, that COOKIE was forged."""
+    other: bytes = b""
+    """That second answer to IKE_SA_INIT, which is the one to our last request."""
 
 
 @dataclass(slots=True)
