@@ -32,6 +32,8 @@ TABLE = {
     "bare-known-spi": (ike(OUR_SPI), DatagramKind.IKE, ike(OUR_SPI)),
     "bare-known-spi-wrong-length": (ike(OUR_SPI, stated=1), DatagramKind.IKE, ike(OUR_SPI, stated=1)),
     "bare-known-spi-cut": (OUR_SPI + b"\0", DatagramKind.IKE, OUR_SPI + b"\0"),
+    "bare-known-spi-alone": (OUR_SPI, DatagramKind.IKE, OUR_SPI),
+    "bare-header-alone": (ike(stated=28)[:28], DatagramKind.IKE, ike(stated=28)[:28]),
     "bare-major-version-3": (ike(version=0x30), DatagramKind.IKE, ike(version=0x30)),
     "bare-later-exchange": (ike(exchange=43), DatagramKind.IKE, ike(exchange=43)),
     "esp": (OUR_ESP + bytes(60), DatagramKind.ESP, OUR_ESP + bytes(60)),
@@ -60,7 +62,7 @@ def test_the_table(name: str, known: Collection[bytes]) -> None:
 @pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name][1] is not DatagramKind.ESP])
 def test_without_any_sa_only_plausible_ike_is_ike(name: str) -> None:
     octets, kind, payload = TABLE[name]
-    by_spi_alone = name in ("bare-known-spi-wrong-length", "bare-known-spi-cut")
+    by_spi_alone = name in ("bare-known-spi-wrong-length", "bare-known-spi-cut", "bare-known-spi-alone")
     assert classify(octets) == ((DatagramKind.JUNK, octets) if by_spi_alone else (kind, payload))
 
 
