@@ -253,8 +253,7 @@ def _settle(case: Case, family: _Family) -> None:
         return
     interval = case.settings.refresh_interval
     newest = max(candidate.obtained for candidate in family.complete if candidate.crl.der == base.crl.der)
-    fresh = any(candidate.fetched for candidate in family.complete if candidate.crl.der == base.crl.der)
-    family.due = interval > 0 and not fresh and at - newest > timedelta(seconds=interval)
+    family.due = interval > 0 and at - newest > timedelta(seconds=interval)
     if base.crl.next_update is None:
         base.line.out(Reason.CRL_MALFORMED, "nextUpdate is missing (RFC 5280 5.1.2.5)")
     elif not family.current(at):

@@ -348,6 +348,20 @@ def test_other_causes_than_an_unreachable_url_are_not_accepted(body: Any, reason
     assert serve(World(crl_at=(CDP,)), ACCEPT, {CDP: body})[0].reason is reason
 
 
+def test_one_url_with_a_bad_crl_and_one_that_is_dead_is_not_only_a_download_failure() -> None:
+    world = World(crl_at=(CDP, f"{CDP}2"))
+    assert serve(world, ACCEPT, {CDP: answer(b"<html>")})[0].reason is Reason.CRL_MALFORMED
+    assert serve(world, ACCEPT, {})[0].accepted
+
+
+def test_what_never_was_a_source_is_no_cause_beside_a_download_failure() -> None:
+    world = World(crl_at=("ldap://ldap.example/x", CDP))
+    unfit = crl(world, tamper=True), crl(world, only_ca=True), b"junk"
+    result, asked = serve(world, ACCEPT, {}, *unfit)
+    assert result.accepted
+    assert asked == [CDP]
+
+
 def test_nothing_to_download_is_no_download_failure(world: World) -> None:
     assert world.check(ACCEPT, fetch=True).reason is Reason.CRL_MISSING
 
@@ -409,6 +423,18 @@ def test_numbers_of_different_scopes_do_not_meet(world: World) -> None:
     assert world.check(CRL, users, everybody).accepted
 
 
+def test_keys_of_one_ca_number_their_crls_apart(world: World) -> None:
+    old = _signer(world, world.root.subject)
+    signers = (old.certificate,)
+    lists = old.crl(NOW - HOUR, number=3, entries=[(world.leaf.serial, Revocation(NOW - DAY))])
+    silent = old.crl(NOW - HOUR, number=3, entries=[])
+    for number in (1, 9):
+        new = crl(world, number=number)
+        assert world.check(CRL, _for_signers(world), new, silent, signers=signers).accepted
+        revoked = world.check(CRL, _for_signers(world), new, lists, signers=signers)
+        assert revoked.reason is Reason.CERT_REVOKED
+
+
 # deltas
 
 
@@ -450,6 +476,12 @@ def test_current_delta_keeps_a_stale_base_in_use(world: World) -> None:
 def test_delta_of_another_scope_does_not_count(world: World) -> None:
     base = listing(world, "certificate-hold", number=5, now=NOW - 2 * DAY)
     other = listing(world, "remove-from-crl", number=6, delta_base=5, only_user=True)
+    assert world.check(CRL, base, other).reason is Reason.CERT_ON_HOLD
+
+
+def test_delta_by_another_authority_key_identifier_does_not_fit(world: World) -> None:
+    base = listing(world, "certificate-hold", number=5, now=NOW - 2 * DAY)
+    other = listing(world, "remove-from-crl", number=6, delta_base=5, authority_key_id=b"another key")
     assert world.check(CRL, base, other).reason is Reason.CERT_ON_HOLD
 
 
@@ -512,6 +544,21 @@ def test_reasons_add_up_over_crls_until_all_are_covered(world: World) -> None:
     result = world.check(CRL, compromise, lacking)
     assert result.reason is Reason.CRL_SCOPE
     assert failed(result)[0].evidence["reasons"] == ("aACompromise",)
+
+
+def test_distribution_point_for_some_reasons_is_covered_for_those_only() -> None:
+    world = World(crl_at=(CDP,), knobs={"crl_reasons": (1, 2)})
+    result = world.check(CRL, crl(world, urls=(CDP,)))
+    assert result.reason is Reason.CRL_SCOPE
+    assert "superseded" in str(failed(result)[0].evidence["reasons"])
+    world = World(crl_at=(CDP,), knobs={"crl_reasons": tuple(range(1, 9))})
+    assert world.check(CRL, crl(world, urls=(CDP,))).accepted
+
+
+def test_alternatives_are_asked_one_after_the_other() -> None:
+    world = World(crl_at=(CDP, f"{CDP}2"))
+    assert [request.url for request in world.check(CRL, fetch=True).wanted] == [CDP]
+    assert serve(world, CRL, {CDP: answer(crl(world))})[1] == [CDP]
 
 
 def test_reasons_of_distribution_points_are_fetched_together() -> None:

@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 
+from ikesim.pki import der
 from ikesim.pki.authority import Authority, Responder, Revocation
 from ikesim.pki.authority.certificate import key_identifier, name_bytes
+from ikesim.pki.authority.signing import sign_with
 from ikesim.pki.certificates import parse
 from ikesim.pki.decision import CheckOutcome, RevocationOutcome
+from ikesim.pki.der_writer import bit_string, explicit, integer, octet_string, oid, sequence
 from ikesim.pki.fetching import FetchRequest, FetchResult
 from ikesim.pki.keys import spki
+from ikesim.pki.ocsp import read_response
 from ikesim.pki.profiles import OcspSettings, RevocationPolicy, RevocationSettings
 from ikesim.pki.revocation import RevocationResult
 from ikesim.reasons import TRUST_REASONS, Reason
@@ -305,7 +309,9 @@ def test_download_failure_may_be_accepted(world: World) -> None:
 
 def test_response_at_hand_is_used_without_asking_until_it_is_stale(world: World) -> None:
     held = world.root.ocsp(world.leaf.der, NOW - HOUR, days=1)
-    assert world.check(OCSP, ocsp=(held,), fetch=True).accepted
+    used = world.check(OCSP, ocsp=(held,), fetch=True)
+    assert used.accepted
+    assert used.learned_ocsp == (), "only what was fetched is new"
     assert world.check(OCSP, ocsp=(held,), fetch=True, at=NOW + DAY).wanted
 
 
@@ -356,6 +362,23 @@ def test_crl_at_hand_that_lists_the_serial_wins_over_a_good_response(world: Worl
     assert world.check(OCSP, ocsp=(good,)).accepted
     result = world.check(OCSP, crl, ocsp=(good,), fetch=True)
     assert (result.reason, result.wanted) == (Reason.CERT_REVOKED, ())
+    unasked = world.check(OCSP, crl, fetch=True)
+    assert (unasked.reason, unasked.wanted) == (Reason.CERT_REVOKED, ()), "there is nothing left to ask"
+
+
+def test_response_with_two_statuses_of_one_certificate_counts_the_graver(world: World) -> None:
+    good, revoked = (
+        der.read(read_response(world.root.ocsp(world.leaf.der, NOW - HOUR, status=status)).to_be_signed).children()
+        for status in ("good", "revoked")
+    )
+    for order in ((good, revoked), (revoked, good)):
+        singles = sequence(*(fields[2].children()[0].der for fields in order))
+        data = sequence(good[0].der, good[1].der, singles)
+        algorithm, signature = sign_with(world.root.key, data)
+        basic = sequence(data, algorithm, bit_string(signature))
+        body = explicit(0, sequence(oid("1.3.6.1.5.5.7.48.1.1"), octet_string(basic)))
+        response = sequence(integer(0, tag=0x0A), body)
+        assert world.check(OCSP, ocsp=(response,)).reason is Reason.CERT_REVOKED
 
 
 def test_response_at_hand_speaks_under_method_crl(world: World) -> None:
