@@ -110,20 +110,21 @@ class Name:
         """The RDNs in the order encoded, the attributes of each sorted as compared. Raises DerError."""
         rdns = []
         count = 0
-        for rdn in der.read(self.der, der.SEQUENCE):
+        for rdn in der.read(self.der, der.SEQUENCE).children():
             attributes = []
-            for pair in rdn.expect(der.SET):
+            for pair in rdn.expect(der.SET).children():
                 count += 1
-                if count > MAX_RDNS:
-                    raise der.DerError(f"a name of more than {MAX_RDNS} attributes", pair.start)
                 children = pair.expect(der.SEQUENCE).children()
                 if len(children) != 2:
                     raise der.DerError("an attribute that is not a type and a value", pair.start)
                 attributes.append(_attribute(children[0].oid(), children[1]))
             if not attributes:
                 raise der.DerError("an RDN without attributes", rdn.start)
-            attributes.sort(key=lambda attribute: (attribute.oid, attribute.key))
+            if len(attributes) > 1:
+                attributes.sort(key=lambda attribute: (attribute.oid, attribute.key))
             rdns.append(tuple(attributes))
+        if count > MAX_RDNS:
+            raise der.DerError(f"a name of more than {MAX_RDNS} attributes")
         return tuple(rdns)
 
     @cached_property

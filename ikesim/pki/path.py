@@ -8,7 +8,7 @@ about path length and names is applied (RFC 5937), its policies are not.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from operator import itemgetter
 
 from ikesim.pki import certificates as x509
 from ikesim.pki.budget import Budget
@@ -20,7 +20,7 @@ from ikesim.pki.decision import Check, CheckOutcome
 from ikesim.pki.policy import PolicyState
 from ikesim.pki.publickeys import key_strength
 from ikesim.pki.request import RuleProfile, TrustPolicy
-from ikesim.reasons import Reason, rank
+from ikesim.reasons import TRUST_REASONS, Reason, rank
 
 IKE_PURPOSES = {
     "1.3.6.1.5.5.7.3.17": "ipsecIKE",
@@ -38,13 +38,19 @@ _PURPOSES = {
 }
 
 
+_PLACES = {reason: rank(reason) for reason in TRUST_REASONS}
+_place_of = itemgetter(0)
+
+
 class Checks:
     """The checks of one path as they are made, each at the place in the table of reasons where it would fail."""
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "_failed")
 
     def __init__(self, entries: Sequence[tuple[int, Check]] = ()) -> None:
-        self._entries: list[tuple[int, Check]] = list(entries)
+        self._entries: list[tuple[int, Check]] = []
+        self._failed: list[tuple[int, Check]] = []
+        self.extend(entries)
 
     def add(
         self,
@@ -56,10 +62,12 @@ class Checks:
         evidence: Mapping[str, object],
     ) -> None:
         """A check that passed, or that failed with `reason`."""
-        outcome = CheckOutcome.PASS if passed else CheckOutcome.FAIL
-        self._entries.append(
-            (_place(reason), Check(rule, subject, outcome, evidence, source, None if passed else reason))
-        )
+        if passed:
+            self._entries.append((_PLACES[reason], Check(rule, subject, CheckOutcome.PASS, evidence, source)))
+        else:
+            entry = (_PLACES[reason], Check(rule, subject, CheckOutcome.FAIL, evidence, source, reason))
+            self._entries.append(entry)
+            self._failed.append(entry)
 
     def note(
         self,
@@ -71,11 +79,12 @@ class Checks:
         evidence: Mapping[str, object],
     ) -> None:
         """A check that was skipped or only informs, at the place of `reason`."""
-        self._entries.append((_place(reason), Check(rule, subject, outcome, evidence, source)))
+        self._entries.append((_PLACES[reason], Check(rule, subject, outcome, evidence, source)))
 
     def extend(self, entries: Sequence[tuple[int, Check]]) -> None:
         """Checks that were made before."""
-        self._entries.extend(entries)
+        self._entries += entries
+        self._failed += [entry for entry in entries if entry[1].outcome is CheckOutcome.FAIL]
 
     @property
     def entries(self) -> tuple[tuple[int, Check], ...]:
@@ -84,21 +93,11 @@ class Checks:
 
     def ordered(self) -> tuple[Check, ...]:
         """In the order of the table of reasons, within one place as made."""
-        return tuple(check for _, check in sorted(self._entries, key=_first))
+        return tuple(check for _, check in sorted(self._entries, key=_place_of))
 
     def failure(self) -> Check | None:
         """The first check that failed."""
-        failed = [entry for entry in self._entries if entry[1].outcome is CheckOutcome.FAIL]
-        return min(failed, key=_first)[1] if failed else None
-
-
-def _first(entry: tuple[int, Check]) -> int:
-    return entry[0]
-
-
-@lru_cache(maxsize=256)
-def _place(reason: Reason) -> int:
-    return rank(reason)
+        return min(self._failed, key=_place_of)[1] if self._failed else None
 
 
 @dataclass(frozen=True, slots=True)
