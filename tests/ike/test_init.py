@@ -1,4 +1,4 @@
-"""IKE_SA_INIT: cookies, the key exchange method, the choice of algorithms, and what strangers say (RFC 7296 1.2, 2.6)."""
+"""IKE_SA_INIT: cookies, key exchange methods, the choice of algorithms, what strangers say (RFC 7296 1.2, 2.6)."""
 
 from dataclasses import replace
 

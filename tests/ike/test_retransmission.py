@@ -177,9 +177,7 @@ def test_a_response_of_another_exchange_is_dropped(ike_pair: MakePair) -> None:
     pair.alice.check_liveness(pair.alice.established[0])
     # <-- HDR(2, IKE_AUTH), SK {N(AUTHENTICATION_FAILED)} while an INFORMATIONAL is outstanding
     forged = forger(tapped, initiator=False)
-    pair.alice.inject(
-        forged.sealed(IKE_AUTH, 2, [Notify(24)], response=True), path_to(pair.alice, pair.bob)
-    )
+    pair.alice.inject(forged.sealed(IKE_AUTH, 2, [Notify(24)], response=True), path_to(pair.alice, pair.bob))
     assert counters(pair.alice)["responses-unexpected"] == 1
     pair.world.settle()
     assert_established(pair)

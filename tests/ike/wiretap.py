@@ -137,7 +137,11 @@ def hold(pair: Pair, chosen: Callable[[Transit], bool], *, times: int | None = N
 
 
 def is_message(
-    transit: Transit | LogEntry | Arrival, exchange: int, *, response: bool | None = None, message_id: int | None = None
+    transit: Transit | LogEntry | Arrival,
+    exchange: int,
+    *,
+    response: bool | None = None,
+    message_id: int | None = None,
 ) -> bool:
     """Whether a datagram is an IKE message of this kind."""
     if not is_ike(transit.octets):
@@ -220,7 +224,13 @@ class Forger:
         return MARKER + octets if self.marked else octets
 
     def clear(
-        self, exchange: int, message_id: int, payloads: Iterable[Payload] = (), *, response: bool = False, **fields: Any
+        self,
+        exchange: int,
+        message_id: int,
+        payloads: Iterable[Payload] = (),
+        *,
+        response: bool = False,
+        **fields: Any,
     ) -> bytes:
         """An unprotected message."""
         octets = encode_message(self.header(exchange, message_id, response=response, **fields), list(payloads))
