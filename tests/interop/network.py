@@ -11,6 +11,7 @@ hold the process's number, so that two runs on one machine do not meet.
 import contextlib
 import itertools
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -54,6 +55,7 @@ class Network:
         return f"ikesim-{self.tag}-t"
 
     def __enter__(self) -> Self:
+        _remove_orphans()
         try:
             for namespace in (self.ours, self.theirs):
                 run("ip", "netns", "add", namespace)
@@ -119,6 +121,14 @@ class Network:
     def _ping_command(self, *options: str) -> list[str]:
         source = ["-I", THEIRS.inner, OURS.inner]
         return ["ip", "netns", "exec", self.theirs, "ping", "-n", "-i", "0.05", "-W", "2", *options, *source]
+
+
+def _remove_orphans() -> None:
+    """Delete the namespaces of a run that was killed; its processes ended with it."""
+    for name in run("ip", "netns", "list").stdout.decode().split():
+        match = re.fullmatch(r"ikesim-(\d+)-\d+-[ot]", name)
+        if match and not Path("/proc", match[1]).exists():
+            run("ip", "netns", "delete", name, check=False)
 
 
 class Pinging:

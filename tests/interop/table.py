@@ -23,6 +23,9 @@ own. A cell with a tunnel saw pings go through it both ways and strongSwan count
 shows our reason code, and strongSwan's log said the same in its own words. Written by
 `scripts/test tests/interop --write-interop-table`.
 
+strongSwan cannot be made to sign with a key that is not its certificate's: in the row of its AUTH, ikesim is given
+another certificate of the same CA and name in place of the one that came.
+
 """
 
 
