@@ -121,7 +121,6 @@ class Core:
                 store,
                 minimum_rsa=connection.minimum_rsa,
                 minimum_ecdsa=connection.minimum_ecdsa,
-                schemes=connection.signature_schemes,
                 max_depth=connection.max_chain_depth,
                 rule_profile=connection.rule_profile,
                 policy_oids=connection.policy_oids,

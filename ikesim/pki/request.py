@@ -367,6 +367,7 @@ def build_policy(
     """The policy of a connection: the CA profiles of its group that have a certificate are anchors, all others known.
 
     Without a CA or a group every profile is an anchor. A list of policy OIDs means that one must hold for the path.
+    `schemes` are those of the chain: what a connection allows for AUTH says nothing about how CAs sign.
     """
     if connection_trusted_ca is not None:
         names: Sequence[str] = (connection_trusted_ca,)
