@@ -132,7 +132,9 @@ TRUST_REASONS: dict[Reason, TrustReason] = {
         "hash-and-URL not allowed, not reached, or the hash differs", "RFC 7296 3.6", "cert-validation-failed"
     ),
     Reason.CERT_MALFORMED: TrustReason(
-        "not a certificate, or fields contradict each other (outer/inner algorithm)", "RFC 5280 4.1", "cert-validation-failed"
+        "not a certificate, or fields contradict each other (outer/inner algorithm)",
+        "RFC 5280 4.1",
+        "cert-validation-failed",
     ),
     Reason.CERT_PATH_BUDGET: TrustReason(
         "the search for a path was ended by its budget", "RFC 5280 6 (local limit)", "cert-validation-failed"
@@ -142,7 +144,9 @@ TRUST_REASONS: dict[Reason, TrustReason] = {
         "the only paths repeat a certificate", "RFC 5280 6.1", "cert-exceeded-path-len"
     ),
     Reason.CERT_CA_NOT_ALLOWED: TrustReason(
-        "a path leads to a CA we hold, outside the connection's trusted CA group", "seed, trusted CA group", "cert-untrusted-root"
+        "a path leads to a CA we hold, outside the connection's trusted CA group",
+        "seed, trusted CA group",
+        "cert-untrusted-root",
     ),
     Reason.CERT_BAD_SIGNATURE: TrustReason(
         "an issuer's key does not verify the certificate", "RFC 5280 6.1.3 (a)(1)", "cert-validation-failed"
@@ -151,7 +155,9 @@ TRUST_REASONS: dict[Reason, TrustReason] = {
         "signature algorithm below policy (MD5, SHA-1)", "policy", "cert-policy-violation"
     ),
     Reason.KEY_INVALID: TrustReason(
-        "key malformed or impossible (exponent 0, point off curve, explicit parameters)", "RFC 5280 4.1.2.7", "cert-validation-failed"
+        "key malformed or impossible (exponent 0, point off curve, explicit parameters)",
+        "RFC 5280 4.1.2.7",
+        "cert-validation-failed",
     ),
     Reason.KEY_WEAK: TrustReason("key below minimum strength", "policy", "cert-policy-violation"),
     Reason.CERT_NOT_CA: TrustReason(
@@ -175,7 +181,9 @@ TRUST_REASONS: dict[Reason, TrustReason] = {
         "the end certificate's key usage forbids signing", "RFC 4945 5.1.3.2", "peer-auth-failed"
     ),
     Reason.CERT_EKU: TrustReason(
-        "the end certificate's extended key usage excludes IKE (by rule profile)", "RFC 4945 5.1.3.12", "peer-auth-failed"
+        "the end certificate's extended key usage excludes IKE (by rule profile)",
+        "RFC 4945 5.1.3.12",
+        "peer-auth-failed",
     ),
     Reason.CERT_END_IS_CA: TrustReason(
         "the end certificate is a CA, and the rule profile refuses that", "RFC 4945 5.1.3.9", "peer-auth-failed"
@@ -223,7 +231,9 @@ TRUST_REASONS: dict[Reason, TrustReason] = {
         "unknown critical extension in CRL or entry", "RFC 5280 5.2", "cert-validation-failed"
     ),
     Reason.CRL_BAD_ISSUER: TrustReason(
-        "issued by another than the certificate's CA or named cRLIssuer", "RFC 5280 6.3.3 (b)", "cert-validation-failed"
+        "issued by another than the certificate's CA or named cRLIssuer",
+        "RFC 5280 6.3.3 (b)",
+        "cert-validation-failed",
     ),
     Reason.CRL_SIGNER_USAGE: TrustReason(
         "the signer may not sign CRLs", "RFC 5280 6.3.3 (f)", "cert-validation-failed"
