@@ -21,7 +21,8 @@ def open_directory(path: Path) -> None:
         path.mkdir(mode=DIRECTORY_MODE)
     except FileExistsError:
         if not path.is_dir():
-            raise UsageError(f"{path} is not a directory: name another state folder") from None
+            at = path if path.parent.is_dir() else path.parent
+            raise UsageError(f"{at} is not a directory: name another folder") from None
     except OSError as error:
         raise UsageError(f"the state folder {path} cannot be made: {_words(error)}") from None
     else:
@@ -54,8 +55,11 @@ def read_private(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {_words(error)}") from None
 
 
-def write_private(path: Path, content: bytes) -> None:
-    """Replace a file in one step: temporary file, fsync, rename, fsync of its directory. Raises UsageError."""
+def write_private(path: Path, content: bytes | memoryview) -> None:
+    """Replace a file in one step: temporary file, fsync, rename, fsync of its directory. Raises UsageError.
+
+    Secrets come as a memoryview, whose repr shows none of them in a traceback.
+    """
     temporary = path.with_name(f"{_TEMPORARY}{path.name}")
     try:
         temporary.unlink(missing_ok=True)

@@ -30,6 +30,8 @@ from ikesim.pki.subjects import subject_der
 ID_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 """Certificate-IDs and CA profile names: 1 to 32 characters (Junos' limit) that are safe in a file name."""
 _MAGIC = b"ikesim key 1\n"
+_HEADER_LENGTH = 128
+"""Octets of the line after the magic: JSON, padded with blanks."""
 _SUFFIX = ".key"
 _EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 _SUBJECT_ALT_NAME = "2.5.29.17"
@@ -170,7 +172,7 @@ class Vault:
         stamp = None
         if self._directory is not None:
             path = self._path(certificate_id)
-            disk.write_private(path, _pack(key, info))
+            disk.write_private(path, memoryview(_pack(key, info)))
             stamp = _stamp(path)
         self._held[certificate_id] = _Held(key, info, stamp)
         self._changes += 1
@@ -252,7 +254,7 @@ class Vault:
             self._held.pop(certificate_id, None)
             raise _no_key(certificate_id)
         if held is None or held.stamp != stamp:
-            held = _unpack(certificate_id, path, disk.read_private(path), stamp)
+            held = _unpack(certificate_id, path, memoryview(disk.read_private(path)), stamp)
             self._held[certificate_id] = held
         return held
 
@@ -287,17 +289,18 @@ def _pack(key: PrivateKey, info: KeyPair) -> bytes:
     private = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return _MAGIC + header.encode() + b"\n" + private
+    return _MAGIC + header.encode().ljust(_HEADER_LENGTH - 1) + b"\n" + private
 
 
-def _unpack(certificate_id: str, path: Path, content: bytes, stamp: tuple[int, int]) -> _Held:
+def _unpack(certificate_id: str, path: Path, content: memoryview, stamp: tuple[int, int]) -> _Held:
+    """The key in a file of the vault. Raises UsageError."""
     damaged = UsageError(f"{path} is not a key of this vault, or is damaged: restore it, or remove it by hand")
-    if not content.startswith(_MAGIC):
+    if content[: len(_MAGIC)] != _MAGIC:
         raise damaged
-    header, _, private = content[len(_MAGIC) :].partition(b"\n")
+    begin = len(_MAGIC) + _HEADER_LENGTH
     try:
-        created = datetime.fromisoformat(json.loads(header)["created"])
-        key = serialization.load_der_private_key(private, None)
+        created = datetime.fromisoformat(json.loads(bytes(content[len(_MAGIC) : begin]))["created"])
+        key = serialization.load_der_private_key(content[begin:], None)
     except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
         raise damaged from None
     if not isinstance(
