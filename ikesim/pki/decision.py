@@ -168,6 +168,9 @@ class TrustDecision:
     leaf: "Certificate | None" = field(default=None, repr=False, compare=False)
     """The end certificate: AUTH is verified with its key."""
 
+    def __deepcopy__(self, memo: object) -> "TrustDecision":
+        return self
+
     def to_json(self) -> dict[str, Any]:
         """The decision in the stable JSON form."""
         return {

@@ -94,6 +94,9 @@ class Name:
     def __repr__(self) -> str:
         return f"Name({self.text!r})"
 
+    def __deepcopy__(self, memo: object) -> "Name":
+        return self
+
     def __str__(self) -> str:
         return self.text
 
