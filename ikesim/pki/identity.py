@@ -253,6 +253,10 @@ def _rdns_match(
     return True
 
 
+MAX_SHOWN = 64
+"""Names of a certificate that a mismatch is explained with; one in the field has at most a few dozen."""
+
+
 def proves(certificate: Certificate) -> tuple[str, ...]:
     """Every identity that a certificate proves, as written."""
     names = [item.text for item in certificate.san if item.kind in ("fqdn", "rfc822", "ip")]
@@ -272,9 +276,10 @@ def match_certificate(identity: Identity, certificate: Certificate, *, wildcard_
     if matched:
         return IdentityMatch(True, rule, {"identity": identity, "matched": matched})
     near = tuple(dict.fromkeys(_near_misses(identity, certificate)))
-    return IdentityMatch(
-        False, rule, {"identity": identity, "proves": proves(certificate), "near_misses": near}, near
-    )
+    proved = proves(certificate)
+    if len(proved) > MAX_SHOWN:
+        proved = (*proved[:MAX_SHOWN], f"and {len(proved) - MAX_SHOWN} more")
+    return IdentityMatch(False, rule, {"identity": identity, "proves": proved, "near_misses": near}, near)
 
 
 def _find(identity: Identity, certificate: Certificate, wildcard_san: bool) -> str:
@@ -322,7 +327,7 @@ def _near_misses(identity: Identity, certificate: Certificate) -> Iterable[str]:
         yield "the certificate has no subjectAltName"
     claimed = identity.text
     folded = claimed.lower()
-    for item in certificate.san:
+    for item in certificate.san[:MAX_SHOWN]:
         text = item.text.partition(":")[2]
         kind = {"fqdn": "dNSName", "rfc822": "rfc822Name", "ip": "iPAddress", "uri": "URI"}.get(item.kind, item.kind)
         same_type = _TEXTS[identity.type] == item.text.partition(":")[0]

@@ -6,6 +6,10 @@ from ikesim.pki.decision import Check, RevocationSummary, plain
 from ikesim.reasons import TRUST_REASONS, Reason
 
 
+_LISTED = 8
+"""Values of a list that a sentence holds."""
+
+
 def refusal(reason: Reason, check: Check | None) -> str:
     """Why it was refused, with the values that matter."""
     if check is None:
@@ -31,7 +35,8 @@ def acceptance(
 def _text(value: object) -> str:
     shown = plain(value)
     if isinstance(shown, (list, tuple)):
-        return ", ".join(map(str, shown)) or "none"
+        more = f" and {len(shown) - _LISTED} more" if len(shown) > _LISTED else ""
+        return ", ".join(map(str, shown[:_LISTED])) + more or "none"
     return str(shown)
 
 

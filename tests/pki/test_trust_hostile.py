@@ -266,6 +266,14 @@ def test_names_that_would_deceive_are_shown_escaped() -> None:
     assert "\\u{202e}" in decision.certificate.subject and "\\u{0}" in decision.certificate.san[1]
 
 
+def test_thousands_of_names_make_neither_long_sentences_nor_long_work() -> None:
+    names = tuple(b"\x82\x0bxn\xfc%06d.a" % number for number in range(4500))
+    decision = Hierarchy(leaf_knobs={"sans": names}).decide(identity="fqdn:xn--foo.example")
+    assert decision.reason == "id-mismatch" and len(decision.summary) < 1000
+    shown = failed(decision).evidence["proves"]
+    assert isinstance(shown, tuple) and shown[-1] == "and 4437 more"
+
+
 def test_explicit_version_and_unknown_fields_are_read_tolerantly() -> None:
     """Unique identifiers (RFC 5280 4.1.2.8) are ignored, an unknown field is refused."""
     parsed = parse(HIERARCHY.leaf.certificate)
