@@ -244,14 +244,15 @@ class EndpointHost:
             await self._arrived.wait()
             for _ in range(min(len(self._inbox), BATCH)):
                 octets, path = self._inbox.popleft()
-                self._record(octets, path, outbound=False)
-                self.boundary.contain(
-                    f"a datagram from {path.remote}", self.endpoint.receive, octets, path, self.now()
-                )
+                self.boundary.contain(f"a datagram from {path.remote}", self._take, octets, path)
                 self._pump()
             if not self._inbox:
                 self._arrived.clear()
             await asyncio.sleep(0)
+
+    def _take(self, octets: bytes, path: Path) -> None:
+        self._record(octets, path, outbound=False)
+        self.endpoint.receive(octets, path, self.now())
 
     def _fire(self, deadline: float) -> None:
         """The timer is due; an event loop may be early by its clock's resolution, the core is never."""

@@ -15,34 +15,39 @@ from ikesim.daemon.text import log_line
 from ikesim.ike.events import Event, SaRefused
 
 BACKLOG = 16 * 1024 * 1024
-"""Characters kept for a reader that does not read; later lines are lost. A decision has some ten thousand."""
+"""Octets kept for a reader that does not read; later lines are lost. A decision has some ten thousand."""
 PATIENCE = 2.0
 """Seconds that a reader has to take the rest when the daemon ends."""
 
 
 class LineWriter:
-    """Writes lines to a stream from a thread of its own: a pipe that nobody empties must not stop the daemon."""
+    """Writes lines to a descriptor from a thread of its own: a pipe that nobody empties must not stop the daemon.
 
-    def __init__(self, stream: TextIO) -> None:
+    Nothing goes through a Python stream: a thread that waits for a reader would hold its lock, and the interpreter
+    would wait for that lock when it ends.
+    """
+
+    def __init__(self, descriptor: int) -> None:
         self.lost = 0
         """Lines that found the backlog full, or the reader gone."""
-        self._stream = stream
-        self._lines: deque[str] = deque()
+        self._descriptor = descriptor
+        self._lines: deque[bytes] = deque()
         self._size = 0
         self._ending = False
         self._gone = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._write, name=f"write {stream.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"write to {descriptor}", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
         """Write a line soon."""
+        octets = f"{line}\n".encode("utf-8", "backslashreplace")
         with self._changed:
-            if self._gone or self._size + len(line) > BACKLOG:
+            if self._gone or self._size + len(octets) > BACKLOG:
                 self.lost += 1
                 return
-            self._lines.append(line)
-            self._size += len(line)
+            self._lines.append(octets)
+            self._size += len(octets)
             self._changed.notify()
 
     def close(self) -> None:
@@ -52,31 +57,24 @@ class LineWriter:
             self._changed.notify()
         self._thread.join(PATIENCE)
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         while True:
             with self._changed:
                 while not self._lines and not self._ending:
                     self._changed.wait()
                 if not self._lines:
                     return
-                line = self._lines.popleft()
-                self._size -= len(line)
+                octets = self._lines.popleft()
+                self._size -= len(octets)
             try:
-                self._stream.write(f"{line}\n")
-                self._stream.flush()
+                while octets:
+                    octets = octets[os.write(self._descriptor, octets) :]
             except OSError:
                 with self._changed:
                     self._gone = True
                     self.lost += 1 + len(self._lines)
                     self._lines.clear()
-                self._forget()
                 return
-
-    def _forget(self) -> None:
-        """Let the stream lead nowhere: the interpreter flushes it once more when it ends."""
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self._stream.fileno())
-        os.close(nowhere)
 
 
 class Output(logging.Handler):
@@ -84,8 +82,8 @@ class Output(logging.Handler):
 
     def __init__(self, machine: TextIO, human: TextIO) -> None:
         super().__init__(logging.WARNING)
-        self._machine = LineWriter(machine)
-        self._human = LineWriter(human)
+        self._machine = LineWriter(machine.fileno())
+        self._human = LineWriter(human.fileno())
 
     def event(self, event: Event, config: Path) -> None:
         """Write one event, and what would help where a refusal lacked something."""

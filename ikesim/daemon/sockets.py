@@ -98,6 +98,7 @@ class UdpSocket:
                 log.debug("%s: pending socket error: %s", self.local, error)
                 continue
             except asyncio_dgram.TransportClosed:
+                log.error("%s: the system closed the socket; nothing more is received there", self.local)
                 return
             self.counters.received += 1
             remote: Any = source

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.support import REPOSITORY
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def ikesim(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import Daemon, ikesim, refused, running
+from ikesim.cli.common import ask
+from tests.cli.command import PATIENCE, Daemon, ikesim, refused, running
 from tests.daemon.endpoints import Ca, write_config
 
 
@@ -19,7 +20,10 @@ class Site:
     def __init__(self, folder: Path, *, crl_of_alice: bool = True) -> None:
         self.folder = folder
         self.ca = Ca.create()
-        self.ports = {name: free_ports(address) for name, address in ADDRESSES.items()}
+        network = "127.{}.{}".format(*os.urandom(2).replace(b"\0", b"\1"))
+        self.addresses = {"alice": f"{network}.1", "bob": f"{network}.2"}
+        """Nobody else's: a port that was free a moment ago still is, also beside other tests."""
+        self.ports = {name: free_ports(address) for name, address in self.addresses.items()}
         self.files: dict[str, Path] = {}
         for name, peer in (("alice", "bob"), ("bob", "alice")):
             store = self.ca.enrol(folder / "state" / name, name)
@@ -28,14 +32,11 @@ class Site:
             self.write(name, peer)
 
     def write(self, name: str, peer: str, **settings: str) -> Path:
-        remote = (ADDRESSES[peer], *self.ports[peer])
+        remote = (self.addresses[peer], *self.ports[peer])
         self.files[name] = write_config(
-            self.folder, name, peer, address=ADDRESSES[name], listen=self.ports[name], remote=remote, **settings
+            self.folder, name, peer, address=self.addresses[name], listen=self.ports[name], remote=remote, **settings
         )
         return self.files[name]
-
-
-ADDRESSES = {"alice": "127.0.0.1", "bob": "127.0.0.2"}
 
 
 def free_ports(address: str) -> tuple[int, int]:
@@ -115,7 +116,7 @@ def test_the_ready_file_gets_the_ready_lines(site: Site, tmp_path: Path) -> None
         daemon.stop()
     assert [json.loads(line) for line in ready.read_text().splitlines()] == events
     assert {event["endpoint"]: event["listen"] for event in events} == {
-        name: [f"{ADDRESSES[name]}:{site.ports[name][0]}"] for name in ADDRESSES
+        name: [f"{site.addresses[name]}:{site.ports[name][0]}"] for name in site.ports
     }
 
 
@@ -171,8 +172,9 @@ def test_an_unknown_connection_is_exit_code_3(site: Site, daemon: Daemon) -> Non
 
 def test_a_port_in_use_is_one_sentence(site: Site) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", site.ports["alice"][0]))
-        assert f"UDP 127.0.0.1:{site.ports['alice'][0]} is in use" in last_line(2, "run", site.files["alice"])
+        taken = (site.addresses["alice"], site.ports["alice"][0])
+        other.bind(taken)
+        assert f"UDP {taken[0]}:{taken[1]} is in use" in last_line(2, "run", site.files["alice"])
 
 
 def last_line(code: int, *arguments: str | Path) -> str:
@@ -232,6 +234,21 @@ def test_what_the_store_lacks_is_said_at_start_with_the_command_that_helps(tmp_p
         daemon.stop()
     assert f"ikesim pki key generate alice --type ecdsa --endpoint {file}" in daemon.log
     assert f"ikesim pki load FILE --ca north --endpoint {file}" in daemon.log
+
+
+def test_a_daemon_whose_events_nobody_reads_goes_on_and_ends(site: Site) -> None:
+    """Its pipe holds 64 KiB, eight handshakes say more than twice that."""
+    with running(site.files["alice"], site.files["bob"]) as daemon:
+        daemon.wait_for("Ready")
+        daemon.wait_for("Ready")
+        for _ in range(8):
+            verdict = ask(site.files["alice"], "POST", "/connections/bob/up", {"timeout": 20})
+            assert verdict["result"] == "established"
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(PATIENCE) == 0
+        assert sum(len(json.dumps(event)) for event in daemon.events) < 65_536
+        daemon.stop()
+        assert sum(len(json.dumps(event)) for event in daemon.events) > 65_536 // 2
 
 
 def test_a_capture_and_keys_are_written_only_when_asked_for(site: Site, tmp_path: Path) -> None:

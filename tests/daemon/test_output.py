@@ -38,7 +38,7 @@ def test_a_pipe_that_nobody_empties_does_not_stop_the_daemon(monkeypatch: pytest
     monkeypatch.setattr(output, "PATIENCE", 0.05)
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as stream:
-        writer = LineWriter(stream)
+        writer = LineWriter(stream.fileno())
         for _ in range(100):
             writer.put("x" * 9_999)
         writer.close()
