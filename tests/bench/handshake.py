@@ -1,0 +1,254 @@
+"""CPU of a completed IKE_SA_INIT + IKE_AUTH, beside its floor.
+
+The floor of a side is what it cannot do without: the calls into `cryptography`, `hmac` and `hashlib` that this side made
+in one handshake, recorded with their arguments and made again bare. What a cache saved in the recorded handshake (a
+parsed certificate, a verified signature of the chain) is not in the floor either. Core and floor are timed in turn, so
+that a drifting machine drifts for both.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from statistics import median
+from time import thread_time_ns
+from typing import Any
+from unittest.mock import patch
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from ikesim.crypto import ciphers, exchange, prf, signatures
+from ikesim.crypto.signatures import SignatureScheme
+from ikesim.ike.config import EndpointConfig
+from ikesim.ike.endpoint import Endpoint
+from ikesim.ike.events import SaEstablished
+from ikesim.ike.ports import Hooks
+from ikesim.pki.snapshot import TrustStore
+from ikesim.testing.pair import Pair
+from ikesim.testing.pki import SimPki
+from ikesim.wire.address import Path
+
+Call = Callable[[], object]
+
+
+class BenchPorts:
+    """The daemon's ports, less its clock: real entropy, a signer that holds the loaded key."""
+
+    def __init__(
+        self, store: TrustStore, signer: Callable[[str, SignatureScheme, bytes], bytes], at: datetime
+    ) -> None:
+        self.hooks = Hooks()
+        self.store = store
+        self.signer = signer
+        self.at = at
+
+    def entropy(self, purpose: str, count: int) -> bytes:
+        """From the operating system."""
+        return os.urandom(count)
+
+    def sign(self, certificate_id: str, scheme: SignatureScheme, octets: bytes) -> bytes:
+        """By the vault."""
+        return self.signer(certificate_id, scheme, octets)
+
+    def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
+        """Not used by these algorithms."""
+        raise NotImplementedError
+
+    def trust(self) -> TrustStore:
+        """Never changes."""
+        return self.store
+
+    def wall(self, now: float) -> datetime:
+        """Never moves."""
+        return self.at
+
+
+class Floor:
+    """Records the library calls of one side."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Record what is called inside."""
+        real = {
+            "generate": exchange.generate,
+            "agree": exchange.agree,
+            "sign": signatures.sign,
+            "verify": signatures._verify,
+            "context": ciphers._aead_context,
+            "prf": prf.Prf.prf,
+            "plus": prf.Prf.plus,
+            "seal": ciphers.CipherSuite.seal,
+            "open": ciphers.CipherSuite.open,
+        }
+        calls = self.calls
+
+        def generate(method: int, entropy: Any) -> Any:
+            pair = real["generate"](method, entropy)
+            calls.append(partial(os.urandom, 32))
+            calls.append(lambda: X25519PrivateKey.from_private_bytes(pair.private).public_key().public_bytes_raw())
+            return pair
+
+        def agree(pair: Any, public: bytes) -> bytes:
+            loaded = X25519PrivateKey.from_private_bytes(pair.private)
+            calls.append(lambda: loaded.exchange(X25519PublicKey.from_public_bytes(public)))
+            return real["agree"](pair, public)
+
+        def sign(key: Any, scheme: SignatureScheme, octets: bytes) -> bytes:
+            calls.append(partial(key.sign, octets, signatures._ECDSA[scheme]))
+            return real["sign"](key, scheme, octets)
+
+        def verify(key: Any, scheme: SignatureScheme, salt: Any, signature: bytes, octets: bytes) -> None:
+            calls.append(partial(key.verify, signature, octets, signatures._ECDSA[scheme]))
+            real["verify"](key, scheme, salt, signature, octets)
+
+        known: set[bytes] = set()
+
+        def context(key: bytes) -> AESGCM:
+            if key not in known:
+                known.add(key)
+                calls.append(partial(AESGCM, key))
+            return AESGCM(key)
+
+        def seal(suite: Any, key: bytes, integrity_key: bytes, **rest: Any) -> bytes:
+            calls.append(partial(context(key[:-4]).encrypt, key[-4:] + rest["iv"], rest["plaintext"], rest["aad"]))
+            return real["seal"](suite, key, integrity_key, **rest)
+
+        def opened(suite: Any, key: bytes, integrity_key: bytes, **rest: Any) -> bytes:
+            sealed = bytes(rest["sealed"])
+            calls.append(partial(context(key[:-4]).decrypt, key[-4:] + sealed[:8], sealed[8:], bytes(rest["aad"])))
+            return real["open"](suite, key, integrity_key, **rest)
+
+        def single(self: prf.Prf, key: bytes, data: bytes) -> bytes:
+            calls.append(partial(hmac.digest, key, data, self.digest))
+            return real["prf"](self, key, data)
+
+        def plus(self: prf.Prf, key: bytes, seed: bytes, length: int) -> bytes:
+            calls.append(partial(real["plus"], self, key, seed, length))
+            return real["plus"](self, key, seed, length)
+
+        def hashed(name: str) -> Callable[..., Any]:
+            function = getattr(hashlib, name)
+
+            def recorded(data: bytes = b"", **options: Any) -> Any:
+                calls.append(lambda: function(data, **options).digest())
+                return function(data, **options)
+
+            return recorded
+
+        import ikesim.ike.nat as nat
+        import ikesim.ike.window as window
+
+        with (
+            patch.object(exchange, "generate", generate),
+            patch.object(exchange, "agree", agree),
+            patch.object(signatures, "sign", sign),
+            patch("ikesim.pki.vault.sign", sign),
+            patch.object(signatures, "_verify", verify),
+            patch.object(ciphers.CipherSuite, "seal", seal),
+            patch.object(ciphers.CipherSuite, "open", opened),
+            patch.object(prf.Prf, "prf", single),
+            patch.object(prf.Prf, "plus", plus),
+            patch.object(nat, "sha1", hashed("sha1")),
+            patch.object(window, "blake2b", hashed("blake2b")),
+        ):
+            yield
+
+    def run(self) -> int:
+        """Make the recorded calls; nanoseconds of CPU."""
+        calls = self.calls
+        start = thread_time_ns()
+        for call in calls:
+            call()
+        return thread_time_ns() - start
+
+
+class Side:
+    """One endpoint whose CPU is counted."""
+
+    def __init__(self, config: EndpointConfig, ports: BenchPorts) -> None:
+        self.endpoint = Endpoint(config, ports)
+        self.spent = 0
+
+    def do(self, action: Callable[[], object]) -> list[tuple[bytes, Path]]:
+        """Let the endpoint do something and drain it, counted; what it sends."""
+        start = thread_time_ns()
+        action()
+        out = self.endpoint.datagrams()
+        self.spent += thread_time_ns() - start
+        return [(item.octets, Path(item.path.remote, item.path.local)) for item in out]
+
+
+def handshake(
+    alice: Side, bob: Side, now: float, recorders: dict[str, Callable[[], Any]] | None = None
+) -> tuple[int, int]:
+    """One handshake from alice to bob; nanoseconds of CPU of each. Raises AssertionError if it fails."""
+    alice.spent = bob.spent = 0
+    sides = {"alice": alice, "bob": bob}
+
+    def act(name: str, action: Callable[[], object]) -> list[tuple[bytes, Path]]:
+        if recorders is None:
+            return sides[name].do(action)
+        with recorders[name]():
+            return sides[name].do(action)
+
+    traffic = [("bob", item) for item in act("alice", lambda: alice.endpoint.initiate("bob", now))]
+    while traffic:
+        name, (octets, path) = traffic.pop(0)
+        other = "alice" if name == "bob" else "bob"
+        receive = partial(sides[name].endpoint.receive, octets, path, now)
+        traffic += [(other, item) for item in act(name, receive)]
+    for side in (alice, bob):
+        assert any(isinstance(event, SaEstablished) for event in side.endpoint.events())
+    return alice.spent, bob.spent
+
+
+def make_sides() -> tuple[Callable[[], Side], Callable[[], Side]]:
+    """Two makers of fresh endpoints that share what a running daemon keeps: certificates, policies, caches."""
+    pki = SimPki("bench")
+    pair = Pair.of(pki, seed=0)
+    makers = []
+    for host in (pair.alice, pair.bob):
+        config = host.endpoint.config
+        connections = {name: replace(item, unique="never") for name, item in config.connections.items()}
+        config = replace(config, connections=connections)
+        vault = pki.vault(host.name)
+        ports = BenchPorts(pki.store(host.name), vault.sign, pki.now.astimezone(UTC))
+        makers.append(partial(Side, config, ports))
+    return makers[0], makers[1]
+
+
+def run(rounds: int = 200, *, full: bool = False) -> dict[str, Any]:
+    """Figures in microseconds of CPU, and the ratios to the floor."""
+    rounds = 5 * rounds if full else rounds
+    make_alice, make_bob = make_sides()
+    alice, bob = make_alice(), make_bob()
+    for now in range(20):
+        handshake(alice, bob, float(now))
+    floors = {"alice": Floor(), "bob": Floor()}
+    handshake(alice, bob, 20.0, {name: floor.recording for name, floor in floors.items()})
+    spent: dict[str, list[int]] = {"initiator": [], "responder": [], "initiator_floor": [], "responder_floor": []}
+    for number in range(rounds):
+        alice, bob = (alice, bob) if number % 50 else (make_alice(), make_bob())
+        if not number % 50:
+            handshake(alice, bob, 29.0)
+        initiator, responder = handshake(alice, bob, 30.0)
+        spent["initiator"].append(initiator)
+        spent["responder"].append(responder)
+        spent["initiator_floor"].append(floors["alice"].run())
+        spent["responder_floor"].append(floors["bob"].run())
+    medians = {name: median(values) / 1000 for name, values in spent.items()}
+    ratios = {
+        f"{side}_core": median(core / floor for core, floor in zip(spent[side], spent[f"{side}_floor"], strict=True))
+        for side in ("initiator", "responder")
+    }
+    figures = {f"{name}_us": round(value, 1) for name, value in medians.items()}
+    figures |= {f"{name}_calls": len(floor.calls) for name, floor in floors.items()}
+    return {"figures": figures, "ratios": {name: round(value, 3) for name, value in ratios.items()}}
