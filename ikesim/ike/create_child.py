@@ -5,7 +5,6 @@ from ikesim.errors import KeyExchangeError
 from ikesim.ike import child, events
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form
-from ikesim.ike.ids import SaId
 from ikesim.ike.init import NONCE_OCTETS
 from ikesim.ike.negotiation import algorithms, key_exchange_methods
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa
@@ -17,6 +16,8 @@ from ikesim.wire.registry import ExchangeType, NotifyType, ProtocolId
 
 RETRY_TIME = 5.0
 """Seconds before a request is tried again that the peer met with TEMPORARY_FAILURE (RFC 7296 2.25 leaves it open)."""
+RETRY_JITTER = 0.6
+"""Fraction of it that is taken off at random."""
 MAX_ATTEMPTS = 6
 """Tries of one request before it is given up; the SA's hard lifetime ends it then."""
 
@@ -124,8 +125,9 @@ def _handle_failure(core: Core, sa: IkeSa, message: Message, task: CreateChildTa
         later(core, sa, _again(task), now)
         return
     if failure.notify == NotifyType.CHILD_SA_NOT_FOUND and task.rekeys in sa.children:
-        # RFC 7296 2.25.1: the peer has no such SA, so neither have we.
+        # RFC 7296 2.25.1: the peer has no such SA, so neither have we, and a new one is made from scratch.
         core.remove_child(sa, sa.children[task.rekeys], Reason.DELETED_BY_PEER, now)
+        sa.queue.append(CreateChildTask(task.config))
         return
     if task.rekeys is None or task.rekeys in sa.children:
         _give_up(core, sa, task, failure.reason, str(failure), now)
@@ -136,9 +138,9 @@ def _again(task: CreateChildTask) -> CreateChildTask:
 
 
 def later(core: Core, sa: IkeSa, task: CreateChildTask | RekeyIkeTask, now: float) -> None:
-    """Try a request again after a while."""
+    """Try a request again after a while, a random one: two ends that put each other off must not meet again."""
     sa.postponed.append(task)
-    core.timers.set(sa, "retry", now + RETRY_TIME)
+    core.timers.set(sa, "retry", now + child.early(core, RETRY_TIME, RETRY_JITTER))
 
 
 def _give_up(core: Core, sa: IkeSa, task: CreateChildTask, reason: Reason, detail: str, now: float) -> None:
@@ -204,7 +206,13 @@ def _outstanding(sa: IkeSa) -> object:
     return sa.window.outstanding.task if sa.window.outstanding is not None else None
 
 
-def rekeys(sa: IkeSa, child_id: SaId) -> CreateChildTask | None:
-    """Our outstanding request to rekey this CHILD SA, if there is one."""
+def why_deleted(core: Core, sa: IkeSa, gone: ChildSa, now: float) -> Reason:
+    """Why the peer deletes a CHILD SA: one of its own, or one that rekeying made superfluous (RFC 7296 2.8.1)."""
     task = _outstanding(sa)
-    return task if isinstance(task, CreateChildTask) and task.rekeys == child_id else None
+    if isinstance(task, CreateChildTask) and task.rival in sa.children:
+        if task.rekeys == gone.id:
+            # The peer rekeyed it too, and finished first: its SA is the one that stays.
+            _replaced(core, gone, sa.children[task.rival], now)
+        elif task.rival == gone.id:
+            gone.state = ChildState.REKEYED
+    return Reason.REKEYED if gone.state is ChildState.REKEYED else Reason.DELETED_BY_PEER

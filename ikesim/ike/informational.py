@@ -1,6 +1,6 @@
 """INFORMATIONAL: DELETE, signs of life, MOBIKE, and an initiator's refusal (RFC 7296 1.4, 2.4; RFC 4555)."""
 
-from ikesim.ike import nat, rekey_ike
+from ikesim.ike import create_child, nat, rekey_ike
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import recognise
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
@@ -76,8 +76,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     core.respond(sa, ExchangeType.INFORMATIONAL, payloads)
     for child in dict.fromkeys(item.id for item in gone):
         known = sa.children[child]
-        reason = Reason.REKEYED if known.state is ChildState.REKEYED else Reason.DELETED_BY_PEER
-        core.remove_child(sa, known, reason, now)
+        core.remove_child(sa, known, create_child.why_deleted(core, sa, known, now), now)
 
 
 def _why_deleted(sa: IkeSa) -> Reason:
