@@ -1,9 +1,9 @@
 """Every order in which the datagrams of two endpoints can arrive, with losses and duplicates, from any two actions.
 
 The explorer copies endpoints instead of running them again: a state is two endpoints and what is on its way between
-them. From each state every datagram may arrive next, be lost, arrive twice, or be late; where nothing is on its way, time
-goes on to the next timer that matters. States of the same shape are visited once. After every step the invariants
-of :func:`problems` must hold, and at the end the two sides must agree.
+them. From each state every datagram may arrive next, be lost, arrive twice, or be late; where nothing is on its way,
+time goes on to the next timer that matters. States of the same shape are visited once. After every step the
+invariants of :func:`problems` must hold, and at the end the two sides must agree.
 """
 
 from collections import deque
@@ -89,8 +89,8 @@ def explore(
     """Follow every order after `actions` (host, name, what to do); breadth first, so that findings are short.
 
     `losses`, `duplicates` and `delays` (a timer fires while something is still on its way) are how often each may
-    happen in one order. `tunnel` says whether each side must be able to send to the other all the time: not so where an action ends the
-    tunnel.
+    happen in one order. `tunnel` says whether each side must be able to send to the other all the time: not so where
+    an action ends the tunnel.
     """
     copied = (deepcopy(ends[0]), deepcopy(ends[1]))
     state = State(copied, (), now, losses, duplicates, delays)

@@ -1,9 +1,9 @@
 """CPU of a completed IKE_SA_INIT + IKE_AUTH, beside its floor.
 
-The floor of a side is what it cannot do without: the calls into `cryptography`, `hmac` and `hashlib` that this side made
-in one handshake, recorded with their arguments and made again bare. What a cache saved in the recorded handshake (a
-parsed certificate, a verified signature of the chain) is not in the floor either. Core and floor are timed in turn, so
-that a drifting machine drifts for both.
+The floor of a side is what it cannot do without: the calls into `cryptography`, `hmac` and `hashlib` that this side
+made in one handshake, recorded with their arguments and made again bare. What a cache saved in the recorded handshake
+(a parsed certificate, a verified signature of the chain) is not in the floor either. Core and floor are timed in
+turn, so that a drifting machine drifts for both.
 """
 
 import hashlib
