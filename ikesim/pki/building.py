@@ -135,6 +135,9 @@ class Search:
                 yield Candidate(longer, Ending.ANCHOR)
             elif issuer.der in self.known:
                 yield Candidate(longer, Ending.KNOWN)
+                # it may not anchor, but it may link to one that does
+                if any(item not in longer for item in self.issuers(issuer)):
+                    yield from self._extend(longer)
             else:
                 yield from self._extend(longer)
         if not higher:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from ikesim.pki.decision import Check, RevocationSummary, plain
 from ikesim.reasons import TRUST_REASONS, Reason
 
-
 _LISTED = 8
 """Values of a list that a sentence holds."""
 

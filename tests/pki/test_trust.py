@@ -224,6 +224,15 @@ def test_a_held_intermediate_outside_the_group_may_link_but_not_anchor() -> None
     assert decision.reason == "cert-no-issuer"
 
 
+def test_a_known_ca_that_could_anchor_elsewhere_still_links() -> None:
+    hierarchy = Hierarchy()
+    known = [Anchor(hierarchy.sub.certificate, ca_profile="sub", partial_chain=True)]
+    decision = hierarchy.decide(known=known)
+    assert decision.accepted, decision.summary
+    north = root("north", private_key=key("north"))
+    assert hierarchy.decide(anchors=[north.certificate], known=known).reason == "cert-ca-not-allowed"
+
+
 @pytest.mark.parametrize(
     ("partial", "profile", "reason"),
     [
