@@ -14,7 +14,7 @@ from ikesim.configuration import load
 from ikesim.daemon import commands
 from ikesim.daemon.boundary import Boundary
 from ikesim.daemon.host import EndpointHost
-from ikesim.errors import NotFoundError, UsageError
+from ikesim.errors import ConfigurationError, NotFoundError, UsageError
 from ikesim.ike.events import ChildUp, Event, Ready, SaClosed, SaEstablished, SaRefused
 from ikesim.pki.store import PkiStore
 from ikesim.reasons import Reason
@@ -261,6 +261,18 @@ async def test_a_reload_takes_a_new_connection_and_refuses_new_sockets(lab: Lab)
     with pytest.raises(UsageError, match=r"endpoint\.listen has changed"):
         await commands.reload(lab.alice)
     assert list(lab.alice.config.connections) == ["robert"]
+
+
+async def test_a_reload_of_a_faulty_file_reports_every_fault_and_changes_nothing(lab: Lab) -> None:
+    await lab.start_both()
+    before = lab.alice.config
+    file = lab.alice.loaded.file
+    file.write_text(file.read_text().replace('"north"', '"nroth"').replace("remote-ts", "remot-ts"))
+    with pytest.raises(ConfigurationError) as caught:
+        await commands.reload(lab.alice)
+    assert [problem.key for problem in caught.value.problems] == ["trusted-ca", "remot-ts", "remote-ts"]
+    assert lab.alice.config is before
+    assert (await commands.up(lab.alice, "bob", 10))["result"] == "established"
 
 
 async def test_commands_name_what_there_is(lab: Lab) -> None:
