@@ -316,6 +316,36 @@ def test_a_self_signed_peer_certificate_is_no_path_even_when_it_is_an_anchor() -
         )
 
 
+def test_a_version_1_root_is_a_ca_because_somebody_chose_it() -> None:
+    """RFC 5280 6.1.4 (k): without extensions, being a CA is known out of band; an intermediate cannot be one so."""
+    old = root("old", private_key=key("old"), version=1)
+    decision = Hierarchy().decide(certificates=[leaf(old).certificate], anchors=[old.certificate])
+    assert decision.accepted, decision.summary
+    middle = under(root(), "middle", version=1)
+    sent = [leaf(middle).certificate, middle.certificate]
+    decision = Hierarchy().decide(certificates=sent, anchors=[root().certificate])
+    assert decision.reason == "cert-not-ca"
+
+
+def test_an_anchor_that_cannot_be_read_is_no_anchor() -> None:
+    hierarchy = Hierarchy()
+    assert hierarchy.decide(anchors=[b"garbage", hierarchy.root.certificate]).accepted
+    assert hierarchy.decide(anchors=[b"garbage"]).reason == "cert-no-issuer"
+
+
+def test_a_responder_that_is_trusted_directly() -> None:
+    top, far = root(), root("far", private_key=key("far"))
+    end = leaf(top).certificate
+    signer = far.responder(NOW - DAY)
+    answer = top.ocsp(end, NOW, responder=signer)
+    for responders, accepted in (((b"garbage", signer.certificate), True), ((), False)):
+        evidence = Evidence(ocsp=[answer], responders=responders)
+        decision = Hierarchy().decide(
+            certificates=[end], anchors=[top.certificate], revocation="strict", evidence=evidence
+        )
+        assert decision.accepted is accepted, decision.summary
+
+
 def test_the_reason_is_that_of_the_path_that_came_furthest() -> None:
     """One path ends at nothing, one at a bad signature, one at an expired root: the last came furthest."""
     expired = root("north", private_key=key("north"), not_after=NOW - DAY)
