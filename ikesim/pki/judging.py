@@ -171,6 +171,14 @@ def _revocation_of(
 ) -> tuple[RevocationOutcome, RevocationOutcome, Reason | None]:
     """One certificate under the settings of its issuer's CA profile, else of the anchor's."""
     configured = case.profiles.get(issuer.der) or case.profiles[anchor.der]
+    if certificate.serial in case.evidence.assumed_revoked:
+        assumed = {"serial": hex(certificate.serial), "assumed": True}
+        verdict.checks.add(False, Reason.CERT_REVOKED, "what if", certificate.names, "assumption", assumed)
+        return (
+            RevocationOutcome.REVOKED,
+            CEILINGS[RevocationPolicy(configured.policy or "strict")],
+            Reason.CERT_REVOKED,
+        )
     settings = revocation_settings(configured, case.request.policy, case.evidence)
     if settings.policy is RevocationPolicy.OFF or settings.method is RevocationMethod.DISABLE:
         why = {"policy": settings.policy, "method": settings.method, "ca_profile": configured.ca_profile}

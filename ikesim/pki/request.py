@@ -297,6 +297,8 @@ class Evidence:
     """DER of OCSP responders that are trusted directly."""
     crl_loaded_at: Mapping[bytes, float] = field(default_factory=dict)
     """As `TrustStore.crl_loaded_at`."""
+    assumed_revoked: frozenset[int] = frozenset()
+    """Serial numbers that count as revoked, whatever CRLs and responders say: the question "what if"."""
 
     @classmethod
     def from_store(
