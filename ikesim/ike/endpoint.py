@@ -11,6 +11,7 @@ from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageErr
 from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import VERSION, Core
+from ikesim.ike.digest import state_digest
 from ikesim.ike.grammar import Form, is_protected, recognise
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
@@ -44,6 +45,10 @@ class Endpoint:
     def config(self) -> EndpointConfig:
         """The configuration in force."""
         return self.core.config
+
+    def state_digest(self) -> bytes:
+        """32 octets over the whole state: equal for a copy, different where anything kept differs."""
+        return state_digest(self.core, self._clear_second, self._clear_answers)
 
     # what goes out
 
@@ -135,7 +140,7 @@ class Endpoint:
     def rekey(self, sa: SaId, now: float) -> None:
         """Replace an IKE SA or a CHILD SA by a fresh one. Raises NotFoundError, UsageError."""
         if sa in self.core.sas:
-            self._ask(self._established(sa), RekeyIkeTask(), now)
+            self._rekey_due(self._established(sa), now)
             return
         found, child = self.core.find_child(sa)
         self._ask(found, CreateChildTask(child.config, child.id), now)
@@ -171,19 +176,25 @@ class Endpoint:
     def reconfigure(self, config: EndpointConfig, now: float) -> list[str]:
         """Take a new configuration; the names of the connections that ended because they are gone."""
         core = self.core
+        core.removed |= {
+            name: connection for name, connection in core.config.connections.items() if name not in config.connections
+        }
         core.config = config
         core.forget_policies()
-        removed = []
+        ended: list[str] = []
         for sa in list(core.sas.values()):
-            if sa.connection is not None and sa.connection not in config.connections:
-                removed.append(sa.connection)
+            names = sa.pending.candidates if sa.pending is not None else (sa.connection,)
+            gone = [name for name in names if name is not None and name not in config.connections]
+            if gone:
+                ended += gone
                 self._end(sa, Reason.CONNECTION_REMOVED, now)
-        return list(dict.fromkeys(removed))
+        return list(dict.fromkeys(ended))
 
     def trust_changed(self, now: float) -> None:
         """Judge the peers of established SAs again: a certificate, CRL or profile changed."""
         for sa in list(self.core.sas.values()):
             judged = sa.state is IkeState.ESTABLISHED and sa.replaced_by is None
+            judged = judged and sa.connection in self.core.config.connections
             if judged and self.core.connection(sa).on_revocation == "delete":
                 self._end_if_revoked(sa, now)
 
@@ -336,6 +347,8 @@ class Endpoint:
         elif sa.state is IkeState.DELETE_RESPONSE:
             # RFC 7296 2.25: a closing SA makes nothing new.
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        elif form is Form.IKE_REKEY_REQUEST and self._ends_at_rekey(sa, now):
+            core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.IKE_REKEY_REQUEST:
             rekey_ike.handle_request(core, sa, message, now)
         else:
@@ -457,7 +470,7 @@ class Endpoint:
             "verdict": lambda sa, now: auth.out_of_time(core, sa, now),
             "rekey": self._rekey_due,
             "expire": lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
-            "reauthenticate": lambda sa, now: self.reauthenticate(sa.id, now),
+            "reauthenticate": self._reauthenticate,
             "liveness": self._check_silence,
             "keepalive": self._keep_alive,
             "retry": self._retry,
@@ -466,9 +479,12 @@ class Endpoint:
         self._next(sa, now)
 
     def _rekey_due(self, sa: IkeSa, now: float) -> None:
-        if self.core.connection(sa).on_revocation == "at-rekey" and self._end_if_revoked(sa, now):
-            return
-        self._ask(sa, RekeyIkeTask(), now)
+        if not self._ends_at_rekey(sa, now):
+            self._ask(sa, RekeyIkeTask(), now)
+
+    def _ends_at_rekey(self, sa: IkeSa, now: float) -> bool:
+        """Whether an SA ends instead of being rekeyed, because its peer was revoked meanwhile."""
+        return self.core.connection(sa).on_revocation == "at-rekey" and self._end_if_revoked(sa, now)
 
     def _fire_child(self, sa: IkeSa, child: ChildSa, kind: str, now: float) -> None:
         if kind == "rekey" and child.state is ChildState.INSTALLED:
@@ -502,7 +518,7 @@ class Endpoint:
             return
         connection = core.connection(sa)
         core.close(sa, Reason.DEAD_PEER, now)
-        if connection.liveness.action == "restart" and connection.remote is not None:
+        if connection.liveness.action == "restart" and self._may_initiate(sa):
             init.initiate(core, connection.name, now)
 
     def _expire_half_open(self, sa: IkeSa, now: float) -> None:
@@ -515,16 +531,31 @@ class Endpoint:
 
     def _check_silence(self, sa: IkeSa, now: float) -> None:
         interval = self.core.connection(sa).liveness.interval
+        if not interval:
+            return
         due = sa.last_heard + interval
-        if now >= due and sa.window.outstanding is None and not sa.queue:
-            sa.queue.append(InformTask())
+        if now >= due:
+            # Any request will do: one that is under way already tells as much.
+            if sa.window.outstanding is None and not sa.queue:
+                sa.queue.append(InformTask())
             due = now + interval
-        self.core.timers.set(sa, "liveness", max(due, now + interval / 2))
+        self.core.timers.set(sa, "liveness", due)
 
     def _keep_alive(self, sa: IkeSa, now: float) -> None:
         core = self.core
-        core.out_datagrams.append(Datagram(core.next_sequence(), KEEPALIVE, sa.path))
-        core.timers.set(sa, "keepalive", now + core.connection(sa).keepalive)
+        interval = core.connection(sa).keepalive
+        if interval:
+            core.out_datagrams.append(Datagram(core.next_sequence(), KEEPALIVE, sa.path))
+            core.timers.set(sa, "keepalive", now + interval)
+
+    def _reauthenticate(self, sa: IkeSa, now: float) -> None:
+        if sa.state is IkeState.ESTABLISHED and self._may_initiate(sa):
+            self.reauthenticate(sa.id, now)
+
+    def _may_initiate(self, sa: IkeSa) -> bool:
+        """Whether the configuration in force still lets us initiate an SA's connection."""
+        connection = self.core.config.connections.get(sa.connection or "")
+        return connection is not None and connection.remote is not None
 
     def _retry(self, sa: IkeSa, now: float) -> None:
         sa.queue.extend(sa.postponed)
@@ -534,9 +565,10 @@ class Endpoint:
         """End an SA for a reason of our own, with DELETE where the peer believes it established."""
         core = self.core
         if sa.state is not IkeState.ESTABLISHED:
-            if sa.state in (IkeState.DELETE_RESPONSE, IkeState.DELETED):
-                return
-            core.close(sa, reason, now)
+            if sa.pending is not None:
+                auth.abandon(core, sa, reason, now)
+            elif sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_RESPONSE):
+                core.refuse(sa, "us", reason, now)
         elif sa.window.outstanding is not None and reason is Reason.LIFETIME_EXPIRED:
             core.close(sa, reason, now)
         else:
