@@ -266,6 +266,11 @@ def fetched(core: Core, sa: IkeSa, fetch_id: FetchId, result: FetchResult, now: 
         resume(core, sa, now)
 
 
+def abandon(core: Core, sa: IkeSa, reason: Reason, now: float) -> None:
+    """End an SA whose verdict is still awaited; the peer is told that it was refused."""
+    _send_refusal(core, sa, reason, now, None, "ended while the peer was being judged")
+
+
 def out_of_time(core: Core, sa: IkeSa, now: float) -> None:
     """The fetches of a decision took too long: judge without them."""
     pending = sa.pending

@@ -39,6 +39,8 @@ class Core:
 
     def __init__(self, config: EndpointConfig, ports: Ports) -> None:
         self.config = config
+        self.removed: dict[str, ConnectionConfig] = {}
+        """Connections that are no longer configured, as they last were."""
         self.ports = ports
         self.sas: dict[SaId, IkeSa] = {}
         self.by_spi: dict[bytes, SaId] = {}
@@ -102,7 +104,11 @@ class Core:
     def connection(self, sa: IkeSa) -> ConnectionConfig:
         """The connection that an SA belongs to."""
         assert sa.connection is not None
-        return self.config.connections[sa.connection]
+        return self.connection_named(sa.connection)
+
+    def connection_named(self, name: str) -> ConnectionConfig:
+        """A connection of the configuration, or one that an SA outlives for as long as its DELETE takes."""
+        return self.config.connections.get(name) or self.removed[name]
 
     def policy(self, name: str) -> TrustPolicy:
         """The trust policy of a connection over the PKI objects as they stand now."""
@@ -112,7 +118,7 @@ class Core:
             self._policy_store = store
         policy = self._policies.get(name)
         if policy is None:
-            connection = self.config.connections[name]
+            connection = self.connection_named(name)
             policy = self._policies[name] = build_policy(
                 connection.trusted_ca,
                 connection.trusted_ca_group,
