@@ -22,6 +22,7 @@ from ikesim.errors import IkesimError, NotFoundError, UsageError
 from ikesim.lab.services import CERTIFICATE_TYPE, CRL_TYPE
 from ikesim.pki.authority import LabCa
 from ikesim.pki.containers import recognise
+from ikesim.pki.vault import ID_PATTERN
 
 OCSP_TYPE = "application/ocsp-response"
 """RFC 6960 appendix A.1."""
@@ -75,8 +76,8 @@ class AuthorityService:
 
     async def _get_file(self, request: web.Request) -> web.Response:
         stem, _, suffix = request.match_info["file"].rpartition(".")
-        source = self.directory / Path(f"{stem}.{'crl' if suffix == 'crl' else 'pem'}").name
-        if suffix not in ("crl", "pem", "der", "crt") or stem.startswith(".") or not source.is_file():
+        source = self.directory / f"{stem}.{'crl' if suffix == 'crl' else 'pem'}"
+        if suffix not in ("crl", "pem", "der", "crt") or not ID_PATTERN.fullmatch(stem) or not source.is_file():
             raise web.HTTPNotFound(text=f"nothing is published under {request.path}\n")
         content = source.read_bytes()
         if suffix == "crl":
