@@ -241,6 +241,8 @@ KNOBS: list[tuple[dict[str, Any], str]] = [
     ({"freshest_crl_urls": ["http://a.example/d"]}, "X509v3 Freshest CRL"),
     ({"issuer_urls": ["http://a.example/ca.der"]}, "CA Issuers - URI:http://a.example/ca.der"),
     ({"ocsp_urls": ["http://a.example/o"]}, "OCSP - URI:http://a.example/o"),
+    ({"address_blocks": ["10.1.0.0/20", "192.0.2.128/25"]}, "10.1.0.0/20\n                  192.0.2.128/25"),
+    ({"address_blocks": ["2001:db8::/33"]}, "2001:db8::/33"),
     ({"nocheck": True}, "OCSP No Check"),
     ({"subject_key_id": b"\xab\xcd"}, "AB:CD"),
     ({"serial": -5}, "Serial Number: -5 (-0x5)"),

@@ -45,6 +45,8 @@ class CertificateKnobs(TypedDict, total=False):
     issuer_urls: Sequence[str]
     permitted: Sequence[GeneralNameText]
     excluded: Sequence[GeneralNameText]
+    address_blocks: Sequence[str]
+    """Networks of RFC 3779."""
     policies: Sequence[str]
     cps: str
     notice: str
@@ -163,6 +165,8 @@ def _extensions(
     found += _pointers(issuer, knobs) + _policies(knobs)
     if knobs.get("permitted") or knobs.get("excluded"):
         found.append(ext.name_constraints(knobs.get("permitted", ()), knobs.get("excluded", ())))
+    if networks := knobs.get("address_blocks", ()):
+        found.append(ext.ip_address_blocks(networks))
     if knobs.get("nocheck", False):
         found.append(ext.ocsp_nocheck())
     if unknown := knobs.get("critical"):

@@ -1,10 +1,12 @@
 """The extensions of certificates and CRLs (RFC 5280 4.2 and 5.2) as (OID, critical, DER of the value)."""
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ikesim.errors import UsageError
 from ikesim.pki.der_writer import (
+    bit_string,
     boolean,
     explicit,
     ia5,
@@ -52,6 +54,7 @@ EXTENDED_KEY_USAGE = "2.5.29.37"
 FRESHEST_CRL = "2.5.29.46"
 INHIBIT_ANY_POLICY = "2.5.29.54"
 AUTHORITY_INFO_ACCESS = "1.3.6.1.5.5.7.1.1"
+IP_ADDRESS_BLOCKS = "1.3.6.1.5.5.7.1.7"
 OCSP_NOCHECK = "1.3.6.1.5.5.7.48.1.5"
 
 KEY_USAGES = (
@@ -203,6 +206,25 @@ def policy_constraints(require_explicit: int | None, inhibit_mapping: int | None
 def inhibit_any_policy(skip: int) -> Extension:
     """InhibitAnyPolicy."""
     return Extension(INHIBIT_ANY_POLICY, True, integer(skip))
+
+
+def ip_address_blocks(networks: Iterable[str]) -> Extension:
+    """The IP address blocks of RFC 3779 section 2 (as prefixes). Raises UsageError."""
+    families: dict[int, list[bytes]] = {}
+    for text in networks:
+        try:
+            network = ipaddress.ip_network(text)
+        except ValueError:
+            raise UsageError(f"{text!r} is not a network such as 10.0.0.0/8") from None
+        octets = network.network_address.packed[: (network.prefixlen + 7) // 8]
+        prefix = bit_string(octets, -network.prefixlen % 8)
+        families.setdefault(1 if network.version == 4 else 2, []).append(prefix)
+    blocks = (
+        sequence(octet_string(number.to_bytes(2, "big")), sequence(*sorted(families[number])))
+        for number in (1, 2)
+        if number in families
+    )
+    return Extension(IP_ADDRESS_BLOCKS, True, sequence(*blocks))
 
 
 def ocsp_nocheck() -> Extension:
