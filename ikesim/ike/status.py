@@ -7,7 +7,6 @@ from ikesim.ike.events import to_json
 from ikesim.ike.negotiation import proposal_text
 from ikesim.ike.sa import ChildSa, IkeSa, IkeState
 
-
 _GONE = (IkeState.REFUSED, IkeState.DELETED)
 """SAs that only answer retransmissions."""
 
