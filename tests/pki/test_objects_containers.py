@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, pkcs7, pkcs12
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ikesim.errors import ForbiddenError, UsageError
 from ikesim.pki.containers import recognise
@@ -246,3 +248,49 @@ def test_a_certificate_whose_name_says_private_key_is_still_a_certificate(world:
 
 def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+SAMPLES = st.sampled_from(["certificate", "crl", "request", "pkcs8", "pkcs12", "pem", "bundle"])
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sample=SAMPLES, data=st.data())
+def test_whatever_comes_ends_in_contents_or_one_of_our_errors(
+    world: World, ec_key: ec.EllipticCurvePrivateKey, sample: str, data: st.DataObject
+) -> None:
+    """Cut, flipped and lengthened octets of everything that is known here."""
+    certificate = world.north.certificate
+    octets = bytearray(
+        {
+            "certificate": certificate,
+            "crl": _held(world, "crl"),
+            "request": _held(world, "request"),
+            "pkcs8": ec_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, PLAIN),
+            "pkcs12": _held(world, "pkcs12"),
+            "pem": base64.encodebytes(certificate),
+            "bundle": pkcs7.serialize_certificates([x509.load_der_x509_certificate(certificate)], Encoding.DER),
+        }[sample]
+    )
+    for _ in range(data.draw(st.integers(0, 4))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(octets)))
+    try:
+        found = recognise(bytes(octets[:end]) + data.draw(st.binary(max_size=4)), "file")
+    except (ForbiddenError, UsageError):
+        return
+    assert found.certificates or found.crls
+
+
+def _held(world: World, name: str) -> bytes:
+    """Samples that are made once: the strategies shall not wait for signatures."""
+    if name not in _SAMPLES:
+        key = make_key("ecdsa")
+        _SAMPLES.update(
+            crl=world.north.crl(NOW),
+            request=world.request("sample"),
+            pkcs12=pkcs12.serialize_key_and_certificates(b"a", key, None, None, PLAIN),  # type: ignore[arg-type]
+        )
+    return _SAMPLES[name]
+
+
+_SAMPLES: dict[str, bytes] = {}
