@@ -35,6 +35,8 @@ from ikesim.pki.revocation_case import (
 from ikesim.reasons import Reason
 
 FETCH_RULE = "RFC 5280 6.3.3 (a)"
+LONGEST_INTERVAL = 10 * 365 * 86400.0
+"""Of a refresh, in seconds; a longer one says never, and what is added to a date must leave one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -253,13 +255,13 @@ def _settle(case: Case, family: _Family) -> None:
         return
     interval = case.settings.refresh_interval
     newest = max(candidate.obtained for candidate in family.complete if candidate.crl.der == base.crl.der)
-    family.due = interval > 0 and at - newest > timedelta(seconds=interval)
+    family.due = interval > 0 and at > newest + timedelta(seconds=min(interval, LONGEST_INTERVAL))
     if base.crl.next_update is None:
         base.line.out(Reason.CRL_MALFORMED, "nextUpdate is missing (RFC 5280 5.1.2.5)")
     elif not family.current(at):
         base.line.out(Reason.CRL_STALE, "past nextUpdate", at=at)
     elif family.due:
-        base.line.evidence["refresh_due"] = newest + timedelta(seconds=interval)
+        base.line.evidence["refresh_due"] = newest + timedelta(seconds=min(interval, LONGEST_INTERVAL))
     learn(case, base)
     for older in family.complete[1:]:
         _set_aside(case, family, base, older)

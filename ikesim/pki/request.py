@@ -1,7 +1,7 @@
 """What a trust decision is asked: what the peer sent, under which policy, with which evidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
@@ -195,6 +195,14 @@ class TrustPolicy:
         for key in ("anchors", "known", "policies"):
             object.__setattr__(self, key, tuple(getattr(self, key)))
         object.__setattr__(self, "schemes", tuple(str(scheme) for scheme in self.schemes))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Computed once: a policy serves many decisions and is part of the key of each."""
+        return hash(tuple(getattr(self, item.name) for item in fields(self)))
 
     @cached_property
     def anchor_list(self) -> tuple[Anchor, ...]:

@@ -14,6 +14,7 @@ from ikesim.pki.decision import Check, CheckOutcome, PathReport, TrustDecision
 from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.judging import Verdict, judge_candidate
 from ikesim.pki.opening import Case, Refusal, open_case
+from ikesim.pki.remembering import remembered
 from ikesim.pki.request import (
     CHAIN_SCHEMES,
     Anchor,
@@ -46,7 +47,11 @@ MAX_WANTED = 16
 
 def decide(request: TrustRequest, evidence: Evidence | None = None) -> TrustDecision:
     """Whether the peer of `request` is who it says it is, by its certificates. Never raises on what a peer sent."""
-    opened = open_case(request, evidence or Evidence())
+    return remembered(request, evidence or Evidence(), _decide)
+
+
+def _decide(request: TrustRequest, evidence: Evidence) -> TrustDecision:
+    opened = open_case(request, evidence)
     if isinstance(opened, Refusal):
         return _refused_at_once(request, opened)
     case = opened
