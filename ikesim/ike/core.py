@@ -1,6 +1,7 @@
 """What the exchanges of one endpoint share: its tables of SAs, its timers, and the four queues that leave it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from ikesim.pki.snapshot import TrustStore
 from ikesim.pki.trust import TrustPolicy, build_policy
 from ikesim.reasons import Reason
 from ikesim.wire.address import Path
-from ikesim.wire.message import Flags, Header, encode_message, encode_payloads
+from ikesim.wire.message import HEADER_OCTETS, Flags, Header, encode_message, encode_payloads
 from ikesim.wire.payloads import Payload
 
 NON_ESP_MARKER = bytes(4)
@@ -290,13 +291,17 @@ class Core:
         header = Header(sa.spi_i, sa.spi_r, 0, VERSION, exchange, flags, message_id, 0)
         hooks = self.ports.hooks
         if hooks.before_encode is not None:
-            payloads = hooks.before_encode(sa.id, list(payloads), header) or payloads
-        if sa.keys is None:
-            return (encode_message(header, payloads),)
+            changed_payloads = hooks.before_encode(sa.id, list(payloads), header)
+            payloads = payloads if changed_payloads is None else changed_payloads
         first_payload, plaintext = encode_payloads(payloads)
         if hooks.before_protect is not None:
-            changed = hooks.before_protect(sa.id, plaintext, header)
+            changed = hooks.before_protect(sa.id, plaintext, replace(header, next_payload=first_payload))
             plaintext = plaintext if changed is None else changed
+        if hooks.before_header is not None:
+            header = hooks.before_header(sa.id, header) or header
+        if sa.keys is None:
+            length = HEADER_OCTETS + len(plaintext)
+            return (replace(header, next_payload=first_payload, length=length).encode() + plaintext,)
         return seal_message(sa, header, first_payload, plaintext, self.config.fragment_size, self.entropy("iv"))
 
     def fetch(self, sa: IkeSa, wanted: FetchRequest, now: float) -> FetchId | None:

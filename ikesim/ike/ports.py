@@ -25,7 +25,9 @@ class Hooks:
     before_encode: Callable[[SaId | None, list[Any], Any], list[Any] | None] | None = None
     """(sa, payloads, Header) -> payloads."""
     before_protect: Callable[[SaId | None, bytes, Any], bytes | None] | None = None
-    """(sa, plaintext payload chain, Header) -> plaintext."""
+    """(sa, plaintext payload chain, Header that names its first payload) -> chain; also of what goes in the clear."""
+    before_header: Callable[[SaId | None, Any], Any] | None = None
+    """(sa, Header) -> Header, as it is about to be authenticated and sent."""
     before_sign: Callable[[SaId | None, bytes, str], bytes | None] | None = None
     """(sa, AUTH octets, certificate-ID) -> octets."""
     after_sign: Callable[[SaId | None, bytes, str], bytes | None] | None = None
