@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from ikesim.ike.sa import TRANSITIONS, IkeState
 from tests.support import REPOSITORY
 
@@ -59,7 +57,6 @@ def test_the_test_that_the_readme_shows_passes(tmp_path: Path) -> None:
     assert "1 passed" in done.stdout
 
 
-@pytest.mark.xdist_group("loopback")
 def test_the_tunnel_that_the_readme_makes_by_hand_comes_up(tmp_path: Path) -> None:
     preparation, use = blocks("README.md", "sh")
     shutil.copytree(REPOSITORY / "config", tmp_path / "config")

@@ -8,7 +8,7 @@ from tests.interop.authority import Authority, make_key
 from tests.interop.charon import Charon, connection
 from tests.interop.network import Network
 
-pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("interop"), pytest.mark.usefixtures("machine_has_the_lab")]
+pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("machine_has_the_lab")]
 
 
 def test_two_strongswans_meet_ping_and_count_each_others_bytes(short_folder: Path) -> None:

@@ -22,7 +22,7 @@ from tests.interop.ours import Daemon, ikesim, running
 from tests.interop.processes import run, start, stop
 from tests.interop.table import ROLES
 
-pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("interop"), pytest.mark.usefixtures("machine_has_the_lab")]
+pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("machine_has_the_lab")]
 
 Record = Callable[[str, str, str], None]
 PING_OCTETS = 84

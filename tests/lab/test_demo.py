@@ -11,8 +11,6 @@ import pytest
 
 from tests.support import lacking
 
-pytestmark = pytest.mark.xdist_group("loopback")
-
 
 def demo(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ikesim", "lab", "demo", "--dir", str(folder / "demo"), *arguments]
