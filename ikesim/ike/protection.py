@@ -37,7 +37,7 @@ def open_message(sa: IkeSa, message: Message) -> Message | None:
     if suite is None or keys is None:
         raise IntegrityError("the SA has no keys yet")
     key, integrity_key = (keys.er, keys.ar) if sa.initiator else (keys.ei, keys.ai)
-    padded = suite.open(key, integrity_key, aad=bytes(frame.aad), sealed=frame.sealed)
+    padded = suite.open(key, integrity_key, aad=frame.aad, sealed=frame.sealed)
     if not padded or padded[-1] >= len(padded):
         raise WireError(
             "the padding is longer than the plaintext",

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from struct import Struct
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 
 from ikesim.errors import WireError
-from ikesim.wire.payloads import DECODERS, Body, Notify, Opaque, Payload
+from ikesim.wire.payloads import DECODERS, Body, Notify, Opaque, Payload, fragment_numbers
 from ikesim.wire.registry import PayloadType
 
 HEADER_OCTETS: Final = 28
@@ -46,7 +46,8 @@ class Flags(IntFlag):
 _INITIATOR: Final = int(Flags.INITIATOR)
 _RESPONSE: Final = int(Flags.RESPONSE)
 _NONE: Final = int(PayloadType.NONE)
-_SEALED: Final = frozenset({int(PayloadType.SK), int(PayloadType.SKF)})
+_SKF: Final = int(PayloadType.SKF)
+_SEALED: Final = frozenset({int(PayloadType.SK), _SKF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +128,7 @@ class Raw:
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Protected:
+class Protected(NamedTuple):
     """The frame of an SK or SKF payload.
 
     `aad` is all up to the IV: what an AEAD authenticates beside the ciphertext, and what an HMAC starts with.
@@ -136,8 +136,8 @@ class Protected:
     """
 
     first_payload: int
-    aad: memoryview = field(repr=False)
-    sealed: memoryview = field(repr=False)
+    aad: bytes
+    sealed: memoryview
     offset: int
     """Where `sealed` starts in the message."""
     number: int = 0
@@ -151,6 +151,13 @@ class Message:
     header: Header
     octets: bytes = field(repr=False)
     payloads: tuple[Raw, ...]
+    _first: dict[int, Raw] = field(init=False, repr=False, compare=False)
+    """The first payload of each type."""
+    _notifies: tuple[Notify, ...] | None = field(init=False, default=None, repr=False, compare=False)
+    """All notifications, once somebody asked for one."""
+
+    def __post_init__(self) -> None:
+        self._first = {raw.kind: raw for raw in reversed(self.payloads)}
 
     @classmethod
     def parse(cls, octets: bytes) -> Self:
@@ -177,40 +184,40 @@ class Message:
     @property
     def kinds(self) -> tuple[int, ...]:
         """The payload types in order."""
-        return tuple(raw.kind for raw in self.payloads)
+        return tuple([raw.kind for raw in self.payloads])
 
     def raw(self, kind: int) -> Raw | None:
         """The first payload of a type, undecoded."""
-        for raw in self.payloads:
-            if raw.kind == kind:
-                return raw
-        return None
+        return self._first.get(kind)
 
     def raws(self, kind: int) -> tuple[Raw, ...]:
         """All payloads of a type, undecoded."""
-        return tuple(raw for raw in self.payloads if raw.kind == kind)
+        return tuple([raw for raw in self.payloads if raw.kind == kind])
 
     def get(self, cls: type[P]) -> P | None:
         """The first payload of a class, decoded. Raises WireError."""
-        raw = self.raw(cls.kind)
-        return None if raw is None else cast(P, raw.payload())
+        raw = self._first.get(cls.kind)
+        return None if raw is None else cast(P, raw.decoded or raw.payload())
 
     def all(self, cls: type[P]) -> tuple[P, ...]:
         """All payloads of a class, decoded, in order. Raises WireError."""
-        return tuple(cast(P, raw.payload()) for raw in self.payloads if raw.kind == cls.kind)
+        kind = cls.kind
+        if kind not in self._first:
+            return ()
+        return tuple([cast(P, raw.payload()) for raw in self.payloads if raw.kind == kind])
 
     def notify(self, kind: int) -> Notify | None:
-        """The first notification of a type. Raises WireError where a Notify payload before it is malformed."""
-        for raw in self.payloads:
-            if raw.kind == PayloadType.N:
-                payload = cast(Notify, raw.payload())
-                if payload.type == kind:
-                    return payload
+        """The first notification of a type. Raises WireError where a Notify payload is malformed."""
+        for payload in self.notifies():
+            if payload.type == kind:
+                return payload
         return None
 
     def notifies(self) -> tuple[Notify, ...]:
         """All notifications in order. Raises WireError."""
-        return self.all(Notify)
+        if self._notifies is None:
+            self._notifies = self.all(Notify)
+        return self._notifies
 
     def with_payloads(self, payloads: tuple[Raw, ...]) -> Self:
         """The same message with other payloads: those that decryption brought to light."""
@@ -222,12 +229,10 @@ class Message:
         if raw is None or raw.kind not in _SEALED:
             return None
         start, number, total = raw.offset + PAYLOAD_HEADER_OCTETS, 0, 0
-        if raw.kind == PayloadType.SKF:
-            raw.payload()
-            number, total = _NUMBERS.unpack_from(raw.body)
+        if raw.kind == _SKF:
+            number, total = fragment_numbers(raw.body, start)
             start += _NUMBERS.size
-        view = memoryview(self.octets)
-        return Protected(raw.next_payload, view[:start], view[start:], start, number, total)
+        return Protected(raw.next_payload, self.octets[:start], memoryview(self.octets)[start:], start, number, total)
 
 
 def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tuple[Raw, ...]:

@@ -248,18 +248,21 @@ class Notify(Body):
     @classmethod
     def decode(cls, body: memoryview, offset: int = 0) -> Self:
         """Read a notification; data that a document fixes the size of must have it."""
-        cls._need(body, 4, offset, "RFC 7296 3.10")
-        protocol, size, kind = _NOTIFY.unpack_from(body)
-        if size > len(body) - 4:
-            raise cls._fault(f"an SPI of {size} octets in {len(body) - 4}", offset + 1, "RFC 7296 3.10")
-        if size not in _spi_sizes(protocol, size):
+        octets = bytes(body)
+        if len(octets) < 4:
+            raise cls._fault(f"{len(octets)} octets where 4 are the least", offset, "RFC 7296 3.10")
+        protocol, size, kind = _NOTIFY.unpack_from(octets)
+        if size > len(octets) - 4:
+            raise cls._fault(f"an SPI of {size} octets in {len(octets) - 4}", offset + 1, "RFC 7296 3.10")
+        if size and size not in _spi_sizes(protocol, size):
             raise cls._fault(f"an SPI of {size} octets for protocol {protocol}", offset + 1, "RFC 7296 3.10")
-        data = bytes(body[4 + size :])
-        if kind in _NOTIFY_DATA:
-            shortest, longest, multiple, rule = _NOTIFY_DATA[kind]
+        data = octets[4 + size :]
+        sizes = _NOTIFY_DATA.get(kind)
+        if sizes is not None:
+            shortest, longest, multiple, rule = sizes
             if not shortest <= len(data) <= longest or len(data) % multiple:
                 raise cls._fault(f"notify {kind} with {len(data)} octets of data", offset + 4 + size, rule)
-        return cls(kind, data, protocol, bytes(body[4 : 4 + size]))
+        return cls(kind, data, protocol, octets[4 : 4 + size])
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,11 +408,18 @@ class SKF(Body):
     @classmethod
     def decode(cls, body: memoryview, offset: int = 0) -> Self:
         """Read number and total; the data is a view of the message."""
-        cls._need(body, 4, offset, "RFC 7383 2.5")
-        number, total = _SKF.unpack_from(body)
-        if not 1 <= number <= total:
-            raise cls._fault(f"fragment {number} of {total}", offset, "RFC 7383 2.5")
+        number, total = fragment_numbers(body, offset)
         return cls(number, total, body[4:])
+
+
+def fragment_numbers(body: memoryview, offset: int) -> tuple[int, int]:
+    """Number and total of an encrypted fragment (RFC 7383 2.5). Raises WireError unless 1 <= number <= total."""
+    if len(body) < _SKF.size:
+        raise SKF._fault(f"{len(body)} octets where {_SKF.size} are the least", offset, "RFC 7383 2.5")
+    number, total = _SKF.unpack_from(body)
+    if not 1 <= number <= total:
+        raise SKF._fault(f"fragment {number} of {total}", offset, "RFC 7383 2.5")
+    return number, total
 
 
 @dataclass(frozen=True, slots=True)
