@@ -16,6 +16,7 @@ from ikesim.pki.names import EMAIL_ADDRESS, Name, name, rdn_text, show
 from ikesim.pki.subjects import subject_der
 from ikesim.reasons import Reason
 from ikesim.wire.registry import IdType
+from ikesim.wire.registry import name as registered
 
 MAX_OCTETS = 4096
 """Of an ID payload's data; the largest that field devices send are names of a few hundred octets."""
@@ -28,8 +29,9 @@ _PREFIXES = {
     "dn": IdType.ID_DER_ASN1_DN,
     "key-id": IdType.ID_KEY_ID,
 }
-_TEXTS = {value: key for key, value in _PREFIXES.items()}
-_RULES = {
+_TEXTS: dict[int, str] = {value: key for key, value in _PREFIXES.items()}
+_ID_TYPES = frozenset(map(int, IdType))
+_RULES: dict[int, str] = {
     IdType.ID_IPV4_ADDR: "RFC 4945 3.1.1",
     IdType.ID_IPV6_ADDR: "RFC 4945 3.1.1",
     IdType.ID_FQDN: "RFC 4945 3.1.2",
@@ -49,7 +51,8 @@ class IdentityError(UsageError, ValueError):
 class Identity:
     """An identity as the ID payload carries it: its type and its data."""
 
-    type: IdType
+    type: int
+    """An IdType, or the number of one that is not registered."""
     data: bytes
 
     @classmethod
@@ -73,13 +76,15 @@ class Identity:
     @classmethod
     def from_payload(cls, id_type: int, data: bytes) -> "Identity":
         """An ID payload's type and data. Raises IdentityError."""
-        try:
-            identity = cls(IdType(id_type), data)
-        except ValueError:
-            raise IdentityError(f"identification type {id_type} is not known") from None
+        identity = cls.received(id_type, data)
         if problem := identity.problem:
             raise IdentityError(problem)
         return identity
+
+    @classmethod
+    def received(cls, id_type: int, data: bytes) -> "Identity":
+        """What a peer sent, sound or not: `problem` says which. Never raises."""
+        return cls(IdType(id_type) if id_type in _ID_TYPES else id_type, data)
 
     @property
     def problem(self) -> str:
@@ -88,7 +93,8 @@ class Identity:
         if len(data) > MAX_OCTETS:
             return f"{len(data)} octets are more than an identity may have ({MAX_OCTETS})"
         if self.type not in _TEXTS:
-            return f"identification type {self.type.name} is not supported"
+            kind = registered(IdType, self.type) if self.type in _ID_TYPES else str(self.type)
+            return f"identification type {kind} is not {'supported' if self.type in _ID_TYPES else 'known'}"
         if self.type is IdType.ID_IPV4_ADDR or self.type is IdType.ID_IPV6_ADDR:
             size = 4 if self.type is IdType.ID_IPV4_ADDR else 16
             return "" if len(data) == size else f"{len(data)} octets where an address has {size}"
@@ -113,7 +119,7 @@ class Identity:
             return show(self.data.decode("latin-1"))
         if self.type in (IdType.ID_IPV4_ADDR, IdType.ID_IPV6_ADDR) and len(self.data) in (4, 16):
             return str(ip_address(self.data))
-        if self.type is IdType.ID_DER_ASN1_DN:
+        if self.type is IdType.ID_DER_ASN1_DN and not self.problem:
             return name(self.data).text
         if self.type is IdType.ID_KEY_ID and self.data.isascii() and self.data[:2].lower() != b"0x":
             text = self.data.decode("ascii")
@@ -127,7 +133,7 @@ class Identity:
         return name(self.data)
 
     def __str__(self) -> str:
-        return f"{_TEXTS.get(self.type, self.type.name)}:{self.text}"
+        return f"{_TEXTS.get(self.type) or registered(IdType, self.type)}:{self.text}"
 
     def to_json(self) -> str:
         """As it is written."""
@@ -162,7 +168,7 @@ class IdentityMatch:
 
 def equal_identities(one: Identity, other: Identity) -> bool:
     """Whether two identities are the same: never across types, by the rules of RFC 5280 section 7 within one."""
-    if one.type is not other.type:
+    if one.type != other.type:
         return False
     if one.data == other.data:
         return True
@@ -227,7 +233,7 @@ class IdentityPattern:
         own = self.identity
         if own is None:
             return True
-        if own.type is not identity.type:
+        if own.type != identity.type:
             return False
         if own.type is IdType.ID_DER_ASN1_DN:
             if identity.problem:
