@@ -132,9 +132,24 @@ def _begin(
     resume(core, sa, now)
 
 
+def _identity(id_type: int, data: bytes) -> Identity:
+    """The identity as it was sent, sound or not: the decision says what is wrong with it (`id-invalid`).
+
+    Raises ProtocolError for a type that nobody knows.
+    """
+    try:
+        return Identity(IdType(id_type), data)
+    except ValueError:
+        raise ProtocolError(
+            f"identification type {id_type} is not known",
+            reason=Reason.ID_INVALID,
+            notify=NotifyType.AUTHENTICATION_FAILED,
+        ) from None
+
+
 def _expecting(core: Core, identification: IDi | IDr, candidates: tuple[str, ...]) -> tuple[str, ...]:
     """The candidates whose remote-id fits; all of them where none does, so that the decision can say so."""
-    identity = Identity.from_payload(identification.id_type, identification.data)
+    identity = Identity.received(identification.id_type, identification.data)
     fitting = tuple(item for item in candidates if core.config.connections[item].remote_id.matches(identity))
     return fitting or candidates
 
@@ -171,7 +186,7 @@ def _judge(core: Core, sa: IkeSa, pending: PendingVerdict, candidate: str, now: 
     connection = core.config.connections[candidate]
     request = TrustRequest(
         certificates=pending.certificates,
-        identity=Identity.from_payload(pending.id_type, pending.id_data),
+        identity=Identity.received(pending.id_type, pending.id_data),
         policy=core.policy(candidate),
         at=core.ports.wall(now),
         expected=connection.remote_id,
