@@ -235,6 +235,8 @@ class Endpoint:
         elif isinstance(asked := _asked(sa), AuthTask) and header.exchange == ExchangeType.IKE_SA_INIT:
             kept = init.keep_other_answer(sa, asked, octets)
             core.counters.add("init-answers-kept" if kept else "ike-wrong-exchange")
+        elif is_protected(header.exchange) and (header.spi_i, header.spi_r) != (sa.spi_i, sa.spi_r):
+            core.counters.add("ike-wrong-spi")
         elif is_protected(header.exchange) == isinstance(asked, InitTask):
             core.counters.add("ike-wrong-exchange")
         elif header.is_response:
