@@ -16,7 +16,7 @@ from ikesim.ike.events import SaClosed, SaEstablished, SaRefused
 from ikesim.sim.host import SimHost
 from ikesim.testing import Pair, SimPki, assert_established, assert_refused
 from ikesim.wire.address import Path
-from ikesim.wire.payloads import AUTH, CERT, CERTREQ, IDr, Notify
+from ikesim.wire.payloads import AUTH, CERT, CERTREQ, IDi, IDr, Notify
 from tests.ike.wiretap import (
     IKE_AUTH,
     IKE_SA_INIT,
@@ -262,6 +262,42 @@ def test_an_auth_method_that_proves_nothing(ike_pair: MakePair, method: int) -> 
     )
     pair.up()
     assert_refused(pair, "auth-method-not-allowed", by="bob")
+
+
+@pytest.mark.parametrize(
+    ("id_type", "data"),
+    [
+        (2, b"alice.example\0"),  # RFC 7296 3.5: no terminators
+        (2, b""),
+        (2, b"\xff" * 8),
+        (1, b"\x0a\x00\x00"),
+        (5, bytes(4)),
+        (9, b"\x30\x80\x00\x00"),  # CVE-2013-6075: a crafted DN
+        (9, b""),
+        (10, b"\x30\x00"),
+        (13, b""),
+        (0, b"x"),
+        (12, b"x"),
+        (255, b"x"),
+        (2, b"a" * 60000),
+    ],
+)
+@pytest.mark.parametrize("liar", ["alice", "bob"])
+def test_an_identification_that_is_none(ike_pair: MakePair, liar: str, id_type: int, data: bytes) -> None:
+    pair = ike_pair()
+    host, other = (pair.alice, pair.bob) if liar == "alice" else (pair.bob, pair.alice)
+    kind = IDi if liar == "alice" else IDr
+    tap(host).change = lambda said: (
+        [
+            kind(id_type, data) if type(item) is kind and item.data == f"{liar}.example".encode() else item
+            for item in said.payloads
+        ]
+        if said.exchange == IKE_AUTH
+        else None
+    )
+    pair.up()
+    assert_refused(pair, "id-invalid", by=other.name)
+    assert host.established == []
 
 
 def test_a_responder_that_lies_learns_that_it_was_refused(ike_pair: MakePair, ike_pki: SimPki) -> None:
