@@ -1,4 +1,7 @@
-"""Key exchange by IANA method ID: MODP, ECP, Brainpool, X25519 and X448, from entropy that is handed in.
+"""Key exchange by IANA method ID: MODP, ECP, Brainpool, X25519, X448 and ML-KEM, from entropy that is handed in.
+
+The initiator calls :func:`generate` and later :func:`agree`, the responder :func:`answer`. Only with ML-KEM does it
+matter who is which: the initiator's public octets are an encapsulation key, the responder's a ciphertext.
 
 A :class:`KeyPair` is plain data. Loading a private key costs as much as using it, so the loaded key waits in a small
 cache between :func:`generate` and :func:`agree`, and leaves it there.
@@ -12,6 +15,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM1024PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -21,7 +25,11 @@ from ikesim.errors import KeyExchangeError, UnsupportedAlgorithmError
 from ikesim.wire.registry import KeyExchangeId, name
 
 Entropy = Callable[[int], bytes]
+Encapsulate = Callable[[int, bytes], tuple[bytes, bytes]]
+"""(method, encapsulation key) -> (ciphertext, shared secret), by randomness of its own; raises KeyExchangeError."""
 
+SEED_OCTETS = 64
+"""d and z of FIPS 203 7.1, from which an ML-KEM key pair follows."""
 WAITING_KEYS = 128
 """Loaded private keys kept between the two halves of an exchange; one beyond these is loaded again when needed."""
 
@@ -40,6 +48,8 @@ class _Method(Protocol):
 
     @property
     def public_length(self) -> int: ...
+    @property
+    def answer_length(self) -> int: ...
     def draw(self, entropy: Entropy) -> bytes: ...
     def load(self, private: bytes) -> Any: ...
     def public(self, key: Any) -> bytes: ...
@@ -52,6 +62,10 @@ class _Montgomery(NamedTuple):
     public_length: int
     private_key: type[X25519PrivateKey] | type[X448PrivateKey]
     public_key: type[X25519PublicKey] | type[X448PublicKey]
+
+    @property
+    def answer_length(self) -> int:
+        return self.public_length
 
     def draw(self, entropy: Entropy) -> bytes:
         return entropy(self.public_length)
@@ -77,6 +91,10 @@ class _Curve(NamedTuple):
     @property
     def public_length(self) -> int:
         return 2 * (-(-self.curve.key_size // 8))
+
+    @property
+    def answer_length(self) -> int:
+        return self.public_length
 
     def draw(self, entropy: Entropy) -> bytes:
         bits = self.order.bit_length()
@@ -117,7 +135,7 @@ class _Modp:
         )
 
     def __init__(self, bits: int, offset: int, exponent_length: int) -> None:
-        self.public_length = bits // 8
+        self.public_length = self.answer_length = bits // 8
         self._bits = bits
         self._offset = offset
         self._exponent_length = exponent_length
@@ -157,6 +175,28 @@ class _Modp:
     def _exchange(self, key: Any, public_key: DHPublicKey) -> bytes:
         shared: bytes = key.exchange(public_key)
         return shared.rjust(self.public_length, b"\0")  # RFC 7296 2.14: padded to the length of the modulus
+
+
+class _Kem(NamedTuple):
+    """ML-KEM (FIPS 203): the private octets are the seed; a changed ciphertext gives another secret, not an error."""
+
+    public_length: int
+    answer_length: int
+    private_key: type[MLKEM768PrivateKey] | type[MLKEM1024PrivateKey]
+
+    def draw(self, entropy: Entropy) -> bytes:
+        return entropy(SEED_OCTETS)
+
+    def load(self, private: bytes) -> Any:
+        return self.private_key.from_seed_bytes(private)
+
+    def public(self, key: Any) -> bytes:
+        octets: bytes = key.public_key().public_bytes_raw()
+        return octets
+
+    def agree(self, key: Any, peer: bytes) -> bytes:
+        shared: bytes = key.decapsulate(peer)
+        return shared
 
 
 def _scaled_pi(bits: int) -> int:
@@ -207,6 +247,8 @@ _METHODS: dict[int, _Method] = {
     ),
     KeyExchangeId.CURVE25519: _Montgomery(32, X25519PrivateKey, X25519PublicKey),
     KeyExchangeId.CURVE448: _Montgomery(56, X448PrivateKey, X448PublicKey),
+    KeyExchangeId.ML_KEM_768: _Kem(1184, 1088, MLKEM768PrivateKey),
+    KeyExchangeId.ML_KEM_1024: _Kem(1568, 1568, MLKEM1024PrivateKey),
 }
 
 _waiting: OrderedDict[tuple[int, bytes], Any] = OrderedDict()
@@ -218,8 +260,13 @@ def supported(method: int) -> bool:
 
 
 def public_length(method: int) -> int:
-    """The octets of a public value in a KE payload. Raises UnsupportedAlgorithmError."""
+    """The octets of an initiator's KE payload. Raises UnsupportedAlgorithmError."""
     return _method(method).public_length
+
+
+def answer_length(method: int) -> int:
+    """The octets of a responder's KE payload. Raises UnsupportedAlgorithmError."""
+    return _method(method).answer_length
 
 
 def generate(method: int, entropy: Callable[[int], bytes]) -> KeyPair:
@@ -234,22 +281,38 @@ def generate(method: int, entropy: Callable[[int], bytes]) -> KeyPair:
 
 
 def agree(pair: KeyPair, peer_public: bytes) -> bytes:
-    """The shared secret with a peer's public value, as it enters the key schedule.
+    """The shared secret with a peer's public value (ML-KEM: its ciphertext), as it enters the key schedule.
 
     Raises KeyExchangeError when the public value is of the wrong length, out of range, not on the curve, or leads to
     an all-zero secret (RFC 6989, RFC 8031 5).
     """
     implementation = _method(pair.method)
-    if len(peer_public) != implementation.public_length:
-        raise KeyExchangeError(
-            f"a public value of {name(KeyExchangeId, pair.method)} has {implementation.public_length} octets, "
-            f"not {len(peer_public)}"
-        )
+    _check_length(pair.method, implementation.answer_length, peer_public)
     key = _waiting.pop((pair.method, pair.private), None) or implementation.load(pair.private)
     try:
         return implementation.agree(key, peer_public)
     except ValueError as error:
         raise KeyExchangeError(f"invalid public value for {name(KeyExchangeId, pair.method)}: {error}") from None
+
+
+def answer(method: int, peer_public: bytes, entropy: Entropy, encapsulate: Encapsulate) -> tuple[bytes, bytes]:
+    """A responder's half: the octets of its KE payload, and the shared secret.
+
+    Raises KeyExchangeError as :func:`agree` does, and for what is no encapsulation key; UnsupportedAlgorithmError.
+    """
+    implementation = _method(method)
+    if isinstance(implementation, _Kem):
+        _check_length(method, implementation.public_length, peer_public)
+        return encapsulate(method, peer_public)
+    pair = generate(method, entropy)
+    return pair.public, agree(pair, peer_public)
+
+
+def _check_length(method: int, length: int, octets: bytes) -> None:
+    if len(octets) != length:
+        raise KeyExchangeError(
+            f"a public value of {name(KeyExchangeId, method)} has {length} octets, not {len(octets)}"
+        )
 
 
 def _method(method: int) -> _Method:

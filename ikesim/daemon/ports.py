@@ -4,14 +4,11 @@ import os
 import time
 from datetime import UTC, datetime
 
-from cryptography.hazmat.primitives.asymmetric import mlkem
-
 from ikesim.crypto.signatures import SignatureScheme
-from ikesim.errors import KeyExchangeError, UnsupportedAlgorithmError
 from ikesim.ike.ports import Hooks
+from ikesim.pki.keys import encapsulate
 from ikesim.pki.snapshot import TrustStore
 from ikesim.pki.store import PkiStore
-from ikesim.wire.registry import KeyExchangeId
 
 
 class SystemPorts:
@@ -31,19 +28,7 @@ class SystemPorts:
 
     def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
         """ML-KEM by the library, which takes its randomness itself."""
-        key: mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey
-        try:
-            match method:
-                case KeyExchangeId.ML_KEM_768:
-                    key = mlkem.MLKEM768PublicKey.from_public_bytes(public)
-                case KeyExchangeId.ML_KEM_1024:
-                    key = mlkem.MLKEM1024PublicKey.from_public_bytes(public)
-                case _:
-                    raise UnsupportedAlgorithmError(f"key exchange method {method} has no encapsulation")
-        except ValueError as error:
-            raise KeyExchangeError(f"the peer's ML-KEM key is not one: {error}") from None
-        shared, ciphertext = key.encapsulate()
-        return ciphertext, shared
+        return encapsulate(method, public)
 
     def trust(self) -> TrustStore:
         """The PKI objects as they stand now."""

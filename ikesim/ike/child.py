@@ -134,9 +134,8 @@ def _exchange(core: Core, message: Message, method: int) -> tuple[bytes, bytes]:
             notify=NotifyType.INVALID_KE_PAYLOAD,
             data=method.to_bytes(2),
         )
-    pair = exchange.generate(method, core.entropy("ke"))
     try:
-        return pair.public, exchange.agree(pair, theirs.data)
+        return exchange.answer(method, theirs.data, core.entropy("ke"), core.ports.encapsulate)
     except KeyExchangeError as error:
         raise ProtocolError(str(error), reason=Reason.PAYLOAD_MALFORMED, notify=NotifyType.INVALID_SYNTAX) from None
 

@@ -255,9 +255,8 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
         core.counters.add("invalid-ke-sent")
         core.answer_in_clear(header, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))], origin)
         return
-    pair = exchange.generate(method, core.entropy("ke"))
     try:
-        shared = exchange.agree(pair, public.data)
+        answer, shared = exchange.answer(method, public.data, core.entropy("ke"), core.ports.encapsulate)
     except KeyExchangeError as error:
         raise _malformed(str(error)) from None
     sa = IkeSa(
@@ -278,7 +277,7 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     core.add(sa)
     core.init_requests[mark] = sa.id
     _learn(core, sa, message, origin.path)
-    _respond(core, sa, chosen, pair.public, candidates)
+    _respond(core, sa, chosen, answer, candidates)
     _derive(core, sa, chosen, shared)
     installed(core, sa)
     core.timers.set(sa, "half-open", now + core.config.half_open_timeout)

@@ -73,6 +73,8 @@ KEY_EXCHANGE_KEYWORDS = {
     "modp4096": K.MODP_4096,
     "modp6144": K.MODP_6144,
     "modp8192": K.MODP_8192,
+    "mlkem768": K.ML_KEM_768,
+    "mlkem1024": K.ML_KEM_1024,
 }
 ESN_KEYWORDS = {"noesn": EsnId.NO_ESN, "esn": EsnId.ESN}
 

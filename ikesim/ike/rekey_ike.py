@@ -128,15 +128,14 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     if theirs.method != method:
         core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))])
         return
-    pair = exchange.generate(method, core.entropy("ke"))
     try:
-        shared = exchange.agree(pair, theirs.data)
+        public, shared = exchange.answer(method, theirs.data, core.entropy("ke"), core.ports.encapsulate)
     except KeyExchangeError as error:
         raise _malformed(str(error)) from None
     answer = core.ports.entropy("nonce", NONCE_OCTETS)
     spi = core.new_ike_spi()
     security = SA((Proposal(chosen.number, chosen.protocol, spi, chosen.transforms),))
-    core.respond(sa, ExchangeType.CREATE_CHILD_SA, [security, Nonce(answer), KE(method, pair.public)])
+    core.respond(sa, ExchangeType.CREATE_CHILD_SA, [security, Nonce(answer), KE(method, public)])
     fresh = _make(core, sa, chosen, shared, nonce.data, answer, chosen.spi, spi, False, now)
     if isinstance(outstanding, RekeyIkeTask):
         outstanding.rival = fresh.id

@@ -1,11 +1,12 @@
-"""Making key pairs: from the system's randomness, or, where their scheme allows it, from entropy handed in."""
+"""Making keys: from the system's randomness, or, where their scheme allows it, from entropy handed in."""
 
 from collections.abc import Callable
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, mlkem, rsa
 
-from ikesim.errors import UsageError
+from ikesim.errors import KeyExchangeError, UnsupportedAlgorithmError, UsageError
+from ikesim.wire.registry import KeyExchangeId
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
@@ -94,3 +95,25 @@ def describe(key: PublicKey) -> tuple[str, int]:
 def spki(key: PublicKey) -> bytes:
     """The DER of the key's SubjectPublicKeyInfo."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+_ENCAPSULATION: dict[int, type[mlkem.MLKEM768PublicKey] | type[mlkem.MLKEM1024PublicKey]] = {
+    KeyExchangeId.ML_KEM_768: mlkem.MLKEM768PublicKey,
+    KeyExchangeId.ML_KEM_1024: mlkem.MLKEM1024PublicKey,
+}
+
+
+def encapsulate(method: int, public: bytes) -> tuple[bytes, bytes]:
+    """An ML-KEM ciphertext for a peer's encapsulation key, and the shared secret: what the core asks of `Ports`.
+
+    Its randomness is the library's own and cannot be handed in. Raises KeyExchangeError for what is no such key,
+    UnsupportedAlgorithmError for another method.
+    """
+    kind = _ENCAPSULATION.get(method)
+    if kind is None:
+        raise UnsupportedAlgorithmError(f"key exchange method {method} has no encapsulation")
+    try:
+        shared, ciphertext = kind.from_public_bytes(public).encapsulate()
+    except ValueError as error:
+        raise KeyExchangeError(f"the peer's ML-KEM key is not one: {error}") from None
+    return ciphertext, shared

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ikesim.errors import UnsupportedAlgorithmError
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.events import Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, Hooks, InnerPacket
 from ikesim.pki.fetching import FetchResult
+from ikesim.pki.keys import encapsulate
 from ikesim.pki.snapshot import TrustStore
 from ikesim.sim.clock import EPOCH
 from ikesim.sim.entropy import SeededEntropy
@@ -60,7 +60,7 @@ class InnerNetwork(Protocol):
 
 @dataclass(slots=True)
 class SimPorts:
-    """Ports whose every answer follows from the seed (RSA-PSS salts excepted: no library takes them)."""
+    """Ports whose every answer follows from the seed (RSA-PSS salts and ML-KEM excepted: no library takes them)."""
 
     random: SeededEntropy
     vault: Signer
@@ -79,8 +79,8 @@ class SimPorts:
         return self.vault.sign(certificate_id, scheme, octets)
 
     def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
-        """No key encapsulation method is offered here. Raises UnsupportedAlgorithmError."""
-        raise UnsupportedAlgorithmError(f"key exchange method {method} has no encapsulation")
+        """ML-KEM by the library, which takes no seed: the ciphertext differs from run to run."""
+        return encapsulate(method, public)
 
     def trust(self) -> TrustStore:
         """The PKI objects that the host holds now."""
