@@ -148,21 +148,6 @@ def _identity(id_type: int, data: bytes) -> Identity:
         ) from None
 
 
-def _identity(id_type: int, data: bytes) -> Identity:
-    """The identity as it was sent, sound or not: the decision says what is wrong with it (`id-invalid`).
-
-    Raises ProtocolError for a type that nobody knows.
-    """
-    try:
-        return Identity(IdType(id_type), data)
-    except ValueError:
-        raise ProtocolError(
-            f"identification type {id_type} is not known",
-            reason=Reason.ID_INVALID,
-            notify=NotifyType.AUTHENTICATION_FAILED,
-        ) from None
-
-
 def _expecting(core: Core, identification: IDi | IDr, candidates: tuple[str, ...]) -> tuple[str, ...]:
     """The candidates whose remote-id fits; all of them where none does, so that the decision can say so."""
     identity = Identity.received(identification.id_type, identification.data)
