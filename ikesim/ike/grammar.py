@@ -176,8 +176,9 @@ def is_protected(exchange: int) -> bool:
 def recognise(message: Message) -> Form:
     """The form of a message whose payloads are in the clear (after decryption, where there was any).
 
-    Raises ProtocolError: UNSUPPORTED_CRITICAL_PAYLOAD for an unknown critical payload (RFC 7296 2.5), INVALID_SYNTAX
-    for a payload that is missing, unexpected, or there too often.
+    All its payloads are decoded here, so that a malformed one leaves nothing half done. Raises ProtocolError:
+    UNSUPPORTED_CRITICAL_PAYLOAD for an unknown critical payload (RFC 7296 2.5), INVALID_SYNTAX for a payload that is
+    missing, unexpected, malformed, or there too often.
     """
     header = message.header
     kinds = message.kinds
@@ -196,6 +197,9 @@ def recognise(message: Message) -> Form:
     for rule in rules:
         if rule.applies(kinds, notifies):
             _count(rule, kinds)
+            for raw in message.payloads:
+                if raw.kind in KNOWN:
+                    raw.payload()
             return rule.form
     raise _refusal(f"{X(header.exchange).name} with payloads {_names(kinds)} is no message of RFC 7296")
 

@@ -272,6 +272,36 @@ def test_an_impossible_public_value_is_invalid_syntax_and_makes_no_sa(
     assert len(pair.bob.of(Anomaly)) == 1
 
 
+BROKEN_NOTIFY = Opaque(41, b"\x00\xff\x40\x00\x01\x02")
+"""An SPI of 255 octets in a Notify payload of 6."""
+
+
+def test_a_malformed_payload_leaves_no_half_made_sa(ike_pair: MakePair) -> None:
+    pair = ike_pair()
+    payloads = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
+    for number in range(20):
+        pair.bob.inject(from_stranger(payloads, spi_i=bytes((number + 1,)) * 8), STRANGER)
+    assert pair.sas(pair.bob) == []
+    assert pair.bob.next_deadline() is None
+    # nor does it count as half-open: alice is not asked for a cookie
+    pair.up()
+    assert_established(pair)
+    assert "cookies-sent" not in counters(pair.bob)
+
+
+def test_a_malformed_answer_leaves_the_initiation_as_it_was(ike_pair: MakePair) -> None:
+    pair = ike_pair()
+    pair.alice.initiate("bob")
+    forged = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
+    request = sent(pair, pair.alice, IKE_SA_INIT)[-1]
+    spi_i, flags = header(request.octets).spi_i, int(Flags.RESPONSE)
+    octets = from_stranger(forged, spi_i=spi_i, spi_r=b"responde", flags=flags)
+    pair.alice.inject(octets, Path(request.source, request.destination))
+    assert len(pair.alice.of(Anomaly)) == 1
+    pair.world.settle()
+    assert_established(pair)
+
+
 def test_a_critical_payload_that_is_unknown_is_named(ike_pair: MakePair) -> None:
     pair = ike_pair()
     payloads = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), Opaque(200, b"?", critical=True)]
