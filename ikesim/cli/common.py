@@ -1,21 +1,17 @@
-"""What the commands share: options, errors as one sentence with an exit code, and the control socket's client.
+"""What the commands share: options, errors as one sentence with an exit code, and the way to a running daemon.
 
 Imports are light: `ikesim --help` and the commands that only talk to a daemon load neither pydantic nor cryptography.
 """
 
-import http.client
 import json
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
 
-from ikesim.configuration import state_folder
 from ikesim.daemon.safe import escaped
-from ikesim.daemon.state import socket_path
-from ikesim.errors import ConfigurationError, IkesimError, NotFoundError
+from ikesim.errors import ConfigurationError, IkesimError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,48 +89,8 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=True))
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to the control socket of a state folder."""
-
-    def __init__(self, state: Path, timeout: float | None) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._state = state
-
-    def connect(self) -> None:
-        """Connect to the Unix socket instead of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        with socket_path(self._state) as path:
-            self.sock.connect(path)
-
-
-class RemoteError(IkesimError):
-    """An error that the daemon reported."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
 def ask(config: Path, method: str, resource: str, body: Any = None, *, timeout: float | None = 60.0) -> Any:
-    """Ask the daemon of an endpoint; its JSON answer.
+    """Ask the daemon of an endpoint: see `ikesim.cli.client.ask`, which is imported only here."""
+    from ikesim.cli.client import ask as ask_daemon
 
-    Raises NotFoundError when none runs, RemoteError for what it refuses, ConfigurationError.
-    """
-    state = state_folder(config)
-    connection = _UnixConnection(state, timeout)
-    try:
-        connection.request(method, resource, None if body is None else json.dumps(body))
-        response = connection.getresponse()
-        document = json.loads(response.read())
-    except (FileNotFoundError, ConnectionRefusedError):
-        raise NotFoundError(f"no daemon runs on {state}; start one with: ikesim run {config}") from None
-    except TimeoutError:
-        raise RemoteError(f"the daemon on {state} does not answer", EXIT_NOBODY_ANSWERED) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise RemoteError(f"the daemon on {state} cannot be asked: {error}", IkesimError.exit_code) from None
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise RemoteError(str(document.get("error", response.reason)), int(document.get("exit_code", 5)))
-    return document
+    return ask_daemon(config, method, resource, body, timeout=timeout)
