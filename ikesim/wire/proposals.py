@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 from ikesim.errors import WireError
 from ikesim.wire.registry import PayloadType, ProtocolId, TransformAttribute
@@ -21,11 +21,12 @@ _MORE_PROPOSALS: Final = 2
 _MORE_TRANSFORMS: Final = 3
 _FORMAT_BIT: Final = 0x8000
 """Set: the attribute is a type and a 16 bit value; clear: type, length, value (section 3.3.5)."""
+KNOWN_OCTETS: Final = 256
+"""The longest list of transforms that is remembered; the proposals of today's daemons have 20 to 150 octets."""
 _SPI_SIZES: Final = {ProtocolId.IKE: (0, 8), ProtocolId.AH: (4,), ProtocolId.ESP: (4,)}
 
 
-@dataclass(frozen=True, slots=True)
-class Transform:
+class Transform(NamedTuple):
     """One algorithm on offer.
 
     `type` and `id` are IANA numbers, `key_length` is in bits. `attributes` holds whatever else came with it, in
@@ -37,6 +38,9 @@ class Transform:
     id: int
     key_length: int | None = None
     attributes: tuple[tuple[int, bytes | int], ...] = ()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     def encode(self, *, last: bool) -> bytes:
         """The transform substructure. Raises WireError when it outgrows its length field."""
@@ -66,23 +70,30 @@ class Proposal:
     spi: bytes
     transforms: tuple[Transform, ...]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
     def encode(self, *, last: bool) -> bytes:
         """The proposal substructure. Raises WireError when it outgrows its length field."""
-        end = len(self.transforms) - 1
-        body = self.spi + b"".join(
-            transform.encode(last=index == end) for index, transform in enumerate(self.transforms)
-        )
-        length = _PROPOSAL.size + len(body)
-        if length > 0xFFFF or end > 0xFE:
-            raise _fault(f"proposal {self.number} does not fit: {end + 1} transforms, {length} octets", 0, "3.3.1")
+        body = self.spi + _encode_transforms(self.transforms)
+        length, count = _PROPOSAL.size + len(body), len(self.transforms)
+        if length > 0xFFFF or count > 0xFF:
+            raise _fault(f"proposal {self.number} does not fit: {count} transforms, {length} octets", 0, "3.3.1")
         more = _LAST if last else _MORE_PROPOSALS
-        return _PROPOSAL.pack(more, length, self.number, self.protocol, len(self.spi), end + 1) + body
+        return _PROPOSAL.pack(more, length, self.number, self.protocol, len(self.spi), count) + body
+
+
+@lru_cache(maxsize=256)
+def _encode_transforms(transforms: tuple[Transform, ...]) -> bytes:
+    """The transforms of a proposal: those of a configuration are sent again and again, SPIs are not."""
+    end = len(transforms) - 1
+    return b"".join([transform.encode(last=index == end) for index, transform in enumerate(transforms)])
 
 
 def encode_proposals(proposals: Sequence[Proposal]) -> bytes:
     """The body of an SA payload."""
     end = len(proposals) - 1
-    return b"".join(proposal.encode(last=index == end) for index, proposal in enumerate(proposals))
+    return b"".join([proposal.encode(last=index == end) for index, proposal in enumerate(proposals)])
 
 
 def decode_proposals(body: memoryview, offset: int = 0) -> tuple[Proposal, ...]:
@@ -122,6 +133,21 @@ def decode_proposals(body: memoryview, offset: int = 0) -> tuple[Proposal, ...]:
 
 
 def _decode_transforms(body: memoryview, count: int, offset: int) -> tuple[Transform, ...]:
+    # real peers offer the same transforms again and again; long lists would only pin memory
+    known = _known_transforms(bytes(body), count) if len(body) <= KNOWN_OCTETS else None
+    return _read_transforms(body, count, offset) if known is None else known
+
+
+@lru_cache(maxsize=1024)
+def _known_transforms(octets: bytes, count: int) -> tuple[Transform, ...] | None:
+    """The transforms of a proposal; None: malformed, read them where their offset is known."""
+    try:
+        return _read_transforms(memoryview(octets), count, 0)
+    except WireError:
+        return None
+
+
+def _read_transforms(body: memoryview, count: int, offset: int) -> tuple[Transform, ...]:
     transforms: list[Transform] = []
     position, size, more = 0, len(body), _MORE_TRANSFORMS
     while position < size:
@@ -135,25 +161,13 @@ def _decode_transforms(body: memoryview, count: int, offset: int) -> tuple[Trans
             raise _fault(f"the octet that says whether transforms follow is {more}, not 0 or 3", at, "3.3.2")
         if not _TRANSFORM.size <= length <= size - position:
             raise _fault(f"a transform claims {length} octets of {size - position}", at + 2, "3.3.2")
-        octets = body[position + 4 : position + length]
-        # real peers offer the same few transforms again and again; long ones would only pin memory
-        transform = _known_transform(bytes(octets)) if length <= 12 else None
-        transforms.append(transform or _decode_transform(octets, at + 4))
+        transforms.append(_decode_transform(body[position + 4 : position + length], at + 4))
         position += length
     if len(transforms) != count:
         raise _fault(f"{count} transforms announced, {len(transforms)} there", offset, "3.3.1")
     if transforms and more != _LAST:
         raise _fault("another transform is announced but does not follow", offset + size, "3.3.2")
     return tuple(transforms)
-
-
-@lru_cache(maxsize=1024)
-def _known_transform(octets: bytes) -> Transform | None:
-    """A transform from its octets after the length; None: malformed, decode it where its offset is known."""
-    try:
-        return _decode_transform(memoryview(octets), 0)
-    except WireError:
-        return None
 
 
 def _decode_transform(octets: memoryview, offset: int) -> Transform:

@@ -6,10 +6,10 @@ any code, "[icmp/3(1)]" one code). The range 65535 to 0 is OPAQUE: packets whose
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from struct import Struct
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
 from ikesim.errors import WireError
 from ikesim.wire.registry import TrafficSelectorType
@@ -29,8 +29,7 @@ _HEAD: Final = Struct("!BBHHH")
 _ADDRESS_OCTETS: Final = {TrafficSelectorType.TS_IPV4_ADDR_RANGE: 4, TrafficSelectorType.TS_IPV6_ADDR_RANGE: 16}
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficSelector:
+class TrafficSelector(NamedTuple):
     """One traffic selector: addresses `start` to `end` (packed octets) and ports, both inclusive; protocol 0 is any.
 
     Of a type that is not an address range, `start` holds everything after the length field, and nothing matches it.
@@ -74,14 +73,10 @@ class TrafficSelector:
         return cls(kind, protocol, *ports, start.packed, end.packed)
 
     def __str__(self) -> str:
-        if self.type not in _ADDRESS_OCTETS:
-            return f"selector type {self.type}: {self.start.hex()}"
-        text = _format_addresses(self.start, self.end)
-        ports = _format_ports(self.protocol, self.start_port, self.end_port)
-        if not self.protocol and not ports:
-            return text
-        protocol = _PROTOCOL_NAMES.get(self.protocol, str(self.protocol)) if self.protocol else "any"
-        return f"{text}[{protocol}/{ports}]" if ports else f"{text}[{protocol}]"
+        return _format(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
     @property
     def is_opaque(self) -> bool:
@@ -206,6 +201,19 @@ def _common_ports(one: tuple[int, int], two: tuple[int, int]) -> tuple[int, int]
         return OPAQUE_PORT if {one, two} <= {OPAQUE_PORT, ANY_PORT} else None
     start, end = max(one[0], two[0]), min(one[1], two[1])
     return (start, end) if start <= end else None
+
+
+@lru_cache(maxsize=1024)
+def _format(selector: TrafficSelector) -> str:
+    """The text form that the module describes; events repeat the same few."""
+    if selector.type not in _ADDRESS_OCTETS:
+        return f"selector type {selector.type}: {selector.start.hex()}"
+    text = _format_addresses(selector.start, selector.end)
+    ports = _format_ports(selector.protocol, selector.start_port, selector.end_port)
+    if not selector.protocol and not ports:
+        return text
+    protocol = _PROTOCOL_NAMES.get(selector.protocol, str(selector.protocol)) if selector.protocol else "any"
+    return f"{text}[{protocol}/{ports}]" if ports else f"{text}[{protocol}]"
 
 
 def _format_addresses(start: bytes, end: bytes) -> str:
