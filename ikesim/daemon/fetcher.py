@@ -177,15 +177,15 @@ def _redirect_target(response: aiohttp.ClientResponse, url: URL, method: str) ->
 
 
 async def _read_body(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """The body, as it is on the wire. Raises FetchFailedError as soon as it is, or is announced, above the limit."""
+    """The body, as it is on the wire. Raises FetchRefusedError as soon as it is, or is announced, above the limit."""
     too_large = f"the body is larger than {limit} octets"
     if (response.content_length or 0) > limit:
-        raise FetchFailedError(too_large, response.status)
+        raise FetchRefusedError(too_large)
     body = bytearray()
     async for chunk in response.content.iter_chunked(CHUNK):
         body += chunk
         if len(body) > limit:
-            raise FetchFailedError(too_large, response.status)
+            raise FetchRefusedError(too_large)
     return bytes(body)
 
 

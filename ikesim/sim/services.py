@@ -46,7 +46,8 @@ def perform(
     at = wall + timedelta(seconds=answer.delay)
     body, error = answer.body, answer.error
     if body is not None and len(body) > request.max_octets:
-        body, error = None, f"larger than {request.max_octets} octets"
+        too_large = f"larger than {request.max_octets} octets"
+        return answer.delay, FetchResult(at=at, error=too_large, refused=True, status=answer.status)
     if body is None and not error:
         error = f"HTTP status {answer.status}"
     if answer.status is not None and not 200 <= answer.status < 300:

@@ -115,6 +115,7 @@ async def test_a_body_announced_as_too_large_is_not_read(server: Server, fetcher
 
     result = await fetcher.fetch(crl(server.url("large"), max_octets=100_000))
     assert (result.body, result.error) == (None, "the body is larger than 100000 octets")
+    assert result.refused  # a limit, not an unreachable URL: on-download-failure does not excuse it
 
 
 async def test_a_body_that_grows_too_large_is_given_up(server: Server, fetcher: Fetcher) -> None:
@@ -131,7 +132,7 @@ async def test_a_body_that_grows_too_large_is_given_up(server: Server, fetcher: 
             return response
 
     result = await fetcher.fetch(crl(server.url("endless"), max_octets=1_000_000))
-    assert (result.body, result.error) == (None, "the body is larger than 1000000 octets")
+    assert (result.body, result.error, result.refused) == (None, "the body is larger than 1000000 octets", True)
 
 
 async def test_compressed_bodies_are_not_unpacked(server: Server, fetcher: Fetcher) -> None:

@@ -123,7 +123,7 @@ def request(url: str = CRL, **limits: object) -> FetchRequest:
     [
         (CRL, {}, 3.0, b"crl at 12:00:05", "", False),
         (CRL, {"timeout": 2.0}, 2.0, None, "no answer within 2 s", False),
-        (CRL, {"max_octets": 5}, 3.0, None, "larger than 5 octets", False),
+        (CRL, {"max_octets": 5}, 3.0, None, "larger than 5 octets", True),
         ("http://ocsp.north.example/MEow", {}, 0.02, b"below", "", False),
         ("http://down.example/x", {}, 0.02, None, "connection refused", False),
         ("http://gone.example/x", {}, 0.02, None, "HTTP status 404", False),
