@@ -287,7 +287,7 @@ def _signed(case: Case, response: OcspResponse, line: Line) -> bool:
         if found is None:
             line.evidence["signer"] = certificate.names
             return True
-        fault = max(fault, found, key=lambda item: rank(item[0]))
+        fault = max(found, fault, key=lambda item: rank(item[0]))  # of equals what was found out last
     line.out(fault[0], fault[1], responder=response.responder)
     return False
 
