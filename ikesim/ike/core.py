@@ -56,6 +56,8 @@ class Core:
         self.flows: dict[tuple[int, bytes, bytes, int | None, int | None], bytes] = {}
         """Which CHILD SA (by our SPI) carries a flow, as last searched; emptied whenever CHILD SAs change."""
         self.half_open = 0
+        self.lingering: dict[SaId, None] = {}
+        """IKE SAs that have ended and only answer retransmissions, the oldest first."""
         self.timers = Timers()
         self.cookies = CookieJar()
         self.counters = Counters()
@@ -214,6 +216,7 @@ class Core:
 
     def _forget(self, sa: IkeSa) -> None:
         self.sas.pop(sa.id, None)
+        self.lingering.pop(sa.id, None)
         self.by_spi.pop(sa.spi_local, None)
         left = self.peer_spis.get(sa.spi_i, 0) - 1
         if left > 0:
@@ -342,11 +345,21 @@ class Core:
         sa.pending = None
         sa.queue.clear()
         if linger:
-            sa.move(IkeState.REFUSED)
-            self.timers.set(sa, "half-open", now + self.config.half_open_timeout)
+            self._linger(sa, IkeState.REFUSED, now)
         else:
             sa.move(IkeState.CLOSED)
             self._forget(sa)
+
+    def _linger(self, sa: IkeSa, state: IkeState, now: float) -> None:
+        """Keep an SA that has ended for the half-open timeout; as many as may be half-open, since anybody makes them."""
+        sa.move(state)
+        self.timers.set(sa, "half-open", now + self.config.half_open_timeout)
+        self.lingering[sa.id] = None
+        while len(self.lingering) > self.config.max_half_open:
+            oldest = self.sas[next(iter(self.lingering))]
+            oldest.move(IkeState.CLOSED)
+            self._forget(oldest)
+            self.counters.add("ended-forgotten-early")
 
     def report_refusal(
         self,
@@ -386,11 +399,10 @@ class Core:
         for child in list(sa.children.values()):
             self.remove_child(sa, child, reason, now)
         if linger:
-            sa.move(IkeState.DELETED)
             sa.window.outstanding = None
             sa.timers.clear()
             sa.queue.clear()
-            self.timers.set(sa, "half-open", now + self.config.half_open_timeout)
+            self._linger(sa, IkeState.DELETED, now)
         else:
             sa.move(IkeState.CLOSED)
             self._forget(sa)
