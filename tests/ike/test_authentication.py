@@ -368,6 +368,20 @@ def test_a_refusal_is_repeated_for_a_retransmission_until_it_is_forgotten(
     assert counters(pair.bob)["ike-unknown-spi"] == 1
 
 
+def test_refused_sas_that_are_remembered_are_limited(ike_pair: MakePair, ike_pki: SimPki) -> None:
+    # anybody makes them: IKE_SA_INIT and an IKE_AUTH that is refused
+    ike_pki.revoke("alice")
+    pair = ike_pair(alice=WHOLE, bob={**WHOLE, "max_half_open": 3, "cookie_threshold": 100})
+    for _ in range(8):
+        pair.up()
+    assert counters(pair.bob)["ended-forgotten-early"] == 5
+    # the newest are still there to answer again, the oldest are not
+    requests = sent(pair, pair.alice, IKE_AUTH)
+    for request, known in ((requests[0], False), (requests[-1], True)):
+        pair.bob.inject(request.octets, Path(request.destination, request.source))
+        assert counters(pair.bob).get("requests-repeated", 0) == int(known)
+
+
 # certificates: what is asked for, what is sent
 
 
