@@ -122,14 +122,14 @@ MEETINGS = (
     Meeting(
         "RSA-2048 PSS",
         leaf="rsa",
-        schemes=("rsa-pss-sha256", "ecdsa-sha256"),
+        schemes=("rsa-pss-sha256",),
         auth="ike:rsa/pss-sha256",
         signed="RSA_EMSA_PSS_SHA2_256_SALT_32",
     ),
     Meeting(
         "RSA-2048 PKCS#1 v1.5",
         leaf="rsa",
-        schemes=("rsa-pkcs1-sha256", "ecdsa-sha256"),
+        schemes=("rsa-pkcs1-sha256",),
         auth="ike:rsa-sha256",
         signed="RSA_EMSA_PKCS1_SHA2_256",
     ),
@@ -180,7 +180,7 @@ MEETINGS = (
     Meeting(
         "fragmented IKE_AUTH, RSA, intermediates",
         leaf="long-chained",
-        schemes=("rsa-pss-sha256", "ecdsa-sha256"),
+        schemes=("rsa-pss-sha256",),
         auth="ike:rsa/pss-sha256",
         signed="RSA_EMSA_PSS_SHA2_256_SALT_32",
         charon={"fragment_size": 600},
