@@ -351,7 +351,7 @@ class Core:
             self._forget(sa)
 
     def _linger(self, sa: IkeSa, state: IkeState, now: float) -> None:
-        """Keep an SA that has ended for the half-open timeout; as many as may be half-open, since anybody makes them."""
+        """Keep an SA that has ended for the half-open timeout: no more than may be half-open, anybody makes them."""
         sa.move(state)
         self.timers.set(sa, "half-open", now + self.config.half_open_timeout)
         self.lingering[sa.id] = None
