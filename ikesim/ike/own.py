@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ikesim.crypto import schedule
 from ikesim.crypto.signatures import choose_signing, encode_auth
-from ikesim.errors import ProtocolError
+from ikesim.errors import CryptoError, NotFoundError, ProtocolError, UsageError
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.sa import IkeSa
@@ -82,7 +82,10 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
     hooks = core.ports.hooks
     if hooks.before_sign is not None:
         octets = hooks.before_sign(sa.id, octets, held.certificate_id) or octets
-    signature = core.ports.sign(held.certificate_id, signing.scheme, octets)
+    try:
+        signature = core.ports.sign(held.certificate_id, signing.scheme, octets)
+    except (NotFoundError, UsageError, CryptoError) as error:
+        raise _unable(Reason.LOCAL_KEY_MISSING, f"certificate {held.certificate_id!r} cannot sign: {error}") from None
     if hooks.after_sign is not None:
         signature = hooks.after_sign(sa.id, signature, held.certificate_id) or signature
     send = connection.send_certificate

@@ -1,13 +1,16 @@
 """Files that only their owner can read, written so that a power cut leaves the old state or the new one."""
 
+import errno
 import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from ikesim.errors import NotFoundError, UsageError
+from ikesim.pki.buffers import KeyBuffer
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
@@ -53,6 +56,44 @@ def read_private(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {_words(error)}") from None
+
+
+def read_secret(path: Path) -> KeyBuffer:
+    """The content of a private file, without a copy of it on the heap. Raises as :func:`read_private`."""
+    check_private(path, FILE_MODE)
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            return KeyBuffer.receive(size, lambda target: _fill(file, target))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {_words(error)}") from None
+
+
+def _fill(file: FileIO, target: memoryview) -> None:
+    while target:
+        count = file.readinto(target)
+        if not count:
+            raise OSError(errno.EIO, "it ended early")
+        target = target[count:]
+
+
+@contextmanager
+def overwritten(path: Path) -> Iterator[None]:
+    """Overwrite the file that was `path` with random octets once the block has replaced or removed it.
+
+    What a journal or a flash controller keeps elsewhere is out of reach.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {_words(error)}") from None
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        yield
+        try:
+            file.write(os.urandom(os.fstat(file.fileno()).st_size))
+            os.fsync(file.fileno())
+        except OSError as error:
+            raise UsageError(f"the old content of {path} cannot be overwritten: {_words(error)}") from None
 
 
 def write_private(path: Path, content: bytes | memoryview) -> None:

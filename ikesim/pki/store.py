@@ -19,6 +19,7 @@ from ikesim.pki.chains import chain_above
 from ikesim.pki.containers import recognise
 from ikesim.pki.crl import read_crl
 from ikesim.pki.der import DerError
+from ikesim.pki.keeping import is_sealed
 from ikesim.pki.keys import Entropy
 from ikesim.pki.objects import (
     CaCertificate,
@@ -29,6 +30,8 @@ from ikesim.pki.objects import (
     OwnCertificate,
     Provenance,
 )
+from ikesim.pki.protection import KeyProtection, default_file
+from ikesim.pki.secrets import SecretStore
 from ikesim.pki.snapshot import LocalCertificate, TrustStore
 from ikesim.pki.vault import KeyPair, Vault, check_name, utc_now
 
@@ -36,11 +39,13 @@ from ikesim.pki.vault import KeyPair, Vault, check_name, utc_now
 class PkiStore:
     """The PKI objects of one endpoint."""
 
-    def __init__(self, directory: Path, vault: Vault, clock: Callable[[], datetime]) -> None:
+    def __init__(self, directory: Path, vault: Vault, secrets: SecretStore, clock: Callable[[], datetime]) -> None:
         """Use :meth:`open`."""
         self.directory = directory
         """The PKI partition: a folder of its own inside the state folder."""
         self.vault = vault
+        self.secrets = secrets
+        """Preshared and manual keys: no PKI objects, but kept and protected beside them."""
         self._clock = clock
         self._state = State()
         self._stamp: tuple[int, int] | None = None
@@ -52,23 +57,40 @@ class PkiStore:
         state: Path,
         *,
         key_protection: bool = False,
+        wrapping_key: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
         """The store in the state folder `state`, made when missing. `clock` dates what is made and loaded.
 
-        Raises UsageError when it is damaged, of another version, or open to others. That one daemon at a time uses a
+        With `key_protection` keys are sealed with the wrapping key in a file of its own (default: beside `state`).
+        Raises UsageError when the store is damaged, of another version, open to others, or sealed with a wrapping key
+        that is not there. That one daemon at a time uses a
         state folder is the daemon's matter; commands and a daemon share a store.
         """
         disk.open_directory(state)
         directory = state / "pki"
         disk.open_directory(directory)
-        store = cls(directory, Vault.open(directory / "keys", key_protection, clock=clock), clock)
+        file = wrapping_key or default_file(state)
+        protection: KeyProtection | bool = False
+        if key_protection:
+            with disk.folder_lock(directory / "lock"):
+                sealed = any(is_sealed(path) for path in directory.glob("*/*") if path.suffix in (".key", ".secret"))
+                protection = KeyProtection.open(file, create=not sealed)
+        vault = Vault.open(directory / "keys", protection, wrapping_key=file, clock=clock)
+        secrets = SecretStore.open(directory / "secrets", protection, wrapping_key=file, clock=clock)
+        store = cls(directory, vault, secrets, clock)
         store._refresh()
         return store
 
     def close(self) -> None:
-        """Drop the private keys that were read into memory; used again, the store reads them again."""
+        """Drop the secrets that were read into memory; used again, the store reads them again."""
         self.vault.forget()
+        self.secrets.forget()
+
+    def hold(self) -> None:
+        """Read every secret into memory, as a daemon does at its start. Raises UsageError."""
+        self.vault.hold()
+        self.secrets.hold()
 
     def __enter__(self) -> Self:
         return self

@@ -2,10 +2,11 @@
 
 A key pair is an object of its own, named by its certificate-ID. The vault signs; it has no way to take a private key
 in, to show one, or to copy one out: `repr`, pickling and copying do not reach them. On disk each key is one file that
-only its owner can read; a vault without a directory lives in memory and dies with the process.
+only its owner can read; a vault without a directory lives in memory and dies with the process. With key protection a
+key is decrypted for the time of one signature, and sealed everywhere else.
 """
 
-import json
+import contextlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import NoReturn, Self
+from typing import NoReturn, Self, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -22,16 +23,18 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from ikesim.crypto.signatures import SignatureScheme, algorithm_identifier, sign
 from ikesim.errors import ForbiddenError, NotFoundError, UsageError
 from ikesim.pki import disk
+from ikesim.pki.buffers import KeyBuffer, KeyCopyError, overwrite
 from ikesim.pki.der_writer import bit_string, explicit, integer, octet_string, oid, sequence, set_of
 from ikesim.pki.general_names import encode_general_names
+from ikesim.pki.keeping import Header, Keeper, damaged, is_sealed, secret_files
 from ikesim.pki.keys import Entropy, PrivateKey, PublicKey, check_size, describe, make_key, spki
+from ikesim.pki.protection import KeyProtection, default_file
 from ikesim.pki.subjects import subject_der
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 """Certificate-IDs and CA profile names: 1 to 32 characters (Junos' limit) that are safe in a file name."""
-_MAGIC = b"ikesim key 1\n"
-_HEADER_LENGTH = 128
-"""Octets of the line after the magic: JSON, padded with blanks."""
+T = TypeVar("T")
+
 _SUFFIX = ".key"
 _EXTENSION_REQUEST = "1.2.840.113549.1.9.14"
 _SUBJECT_ALT_NAME = "2.5.29.17"
@@ -71,15 +74,15 @@ class KeyPair:
         return sha256(self.public).hexdigest()
 
 
+@dataclass(slots=True)
 class _Held:
-    """A private key in memory, with the version of the file that it came from; never shown."""
+    """What is known of a key pair in memory; without protection the private key is there too, ready for use."""
 
-    __slots__ = ("info", "key", "stamp")
-
-    def __init__(self, key: PrivateKey, info: KeyPair, stamp: tuple[int, int] | None) -> None:
-        self.key = key
-        self.info = info
-        self.stamp = stamp
+    info: KeyPair
+    public: PublicKey
+    key: PrivateKey | None
+    stamp: tuple[int, int] | None
+    """Which version of the file it came from."""
 
     def __repr__(self) -> str:
         return f"<private key of {self.info.id}>"
@@ -91,10 +94,16 @@ class _Held:
 class Vault:
     """The private keys of one endpoint."""
 
-    def __init__(self, directory: Path | None, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        directory: Path | None,
+        clock: Callable[[], datetime] = utc_now,
+        protection: KeyProtection | None = None,
+    ) -> None:
         """Use :meth:`open`."""
         self._directory = directory
         self._clock = clock
+        self._keeper = Keeper(directory, _SUFFIX, protection)
         self._held: dict[str, _Held] = {}
         self._changes = 0
 
@@ -102,23 +111,24 @@ class Vault:
     def open(
         cls,
         directory: Path | None = None,
-        key_protection: bool = False,
+        key_protection: bool | KeyProtection = False,
         *,
+        wrapping_key: Path | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
         """The vault in `directory`, made when missing; in memory without one.
 
+        `key_protection` seals its keys with the wrapping key in the file `wrapping_key` (default: beside the folder).
+        Keys that are there already are brought to the form that is asked for.
+
         Raises UsageError when the folder or a key file is open to others, naming the command that closes it, and
-        when `key_protection` is asked for.
+        when a key is sealed with a wrapping key that is not there.
         """
-        if key_protection:
-            raise UsageError("endpoint.key-protection = true is not available in this version: set it to false")
-        if directory is not None:
-            disk.open_directory(directory)
-            for path in sorted(directory.glob(f"*{_SUFFIX}")):
-                if not disk.is_leftover(path):
-                    disk.check_private(path, disk.FILE_MODE)
-        return cls(directory, clock)
+        if directory is None:
+            given = KeyProtection.ephemeral() if key_protection is True else key_protection or None
+            return cls(None, clock, given)
+        protection = open_folder(directory, _SUFFIX, key_protection, wrapping_key)
+        return cls(directory, clock, protection)
 
     def __repr__(self) -> str:
         return f"<Vault {self._directory or 'in memory'}>"
@@ -135,10 +145,7 @@ class Vault:
 
     def ids(self) -> tuple[str, ...]:
         """The certificate-IDs that have a key pair, sorted."""
-        if self._directory is None:
-            return tuple(sorted(self._held))
-        names = (path.name for path in self._directory.glob(f"*{_SUFFIX}") if not disk.is_leftover(path))
-        return tuple(sorted(name.removesuffix(_SUFFIX) for name in names))
+        return self._keeper.names()
 
     @property
     def version(self) -> tuple[int, int]:
@@ -168,15 +175,18 @@ class Vault:
                 f"{certificate_id} already names a key pair; an ID is free again after ikesim pki rm {certificate_id}"
             )
         key = self._make(kind, bits, entropy)
-        info = _info(certificate_id, key, self._clock())
-        stamp = None
-        if self._directory is not None:
-            path = self._path(certificate_id)
-            disk.write_private(path, memoryview(_pack(key, info)))
-            stamp = _stamp(path)
-        self._held[certificate_id] = _Held(key, info, stamp)
+        info = _info(certificate_id, key.public_key(), self._clock())
+        header = {"created": info.created.astimezone(UTC).isoformat(), "type": info.kind, "size": info.size}
+        self._keeper.put(certificate_id, header, _octets(key, wipe=self.is_protected))
+        kept = None if self.is_protected else key
+        self._held[certificate_id] = _Held(info, key.public_key(), kept, self._keeper.stamp(certificate_id))
         self._changes += 1
         return info
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether keys are sealed while they are not in use."""
+        return self._keeper.protection is not None
 
     def _make(self, kind: str, bits: int, entropy: Entropy | None) -> PrivateKey:
         """Where a private key comes into being; the simulator's vault overrides it to take RSA keys from its pool."""
@@ -188,7 +198,7 @@ class Vault:
 
     def public_key(self, certificate_id: str) -> PublicKey:
         """The public half. Raises NotFoundError."""
-        return self._get(certificate_id).key.public_key()
+        return self._get(certificate_id).public
 
     def find(self, public: bytes) -> str | None:
         """The certificate-ID of the key pair whose SubjectPublicKeyInfo is `public`; None without one."""
@@ -196,7 +206,7 @@ class Vault:
 
     def sign(self, certificate_id: str, scheme: SignatureScheme, octets: bytes) -> bytes:
         """A signature over `octets` (ECDSA as DER, deterministic). Raises NotFoundError."""
-        return sign(self._get(certificate_id).key, scheme, octets)
+        return self._use(certificate_id, lambda key: sign(key, scheme, octets))
 
     def request(
         self,
@@ -211,7 +221,7 @@ class Vault:
 
         Raises NotFoundError without such a key pair, UsageError for a name that cannot be encoded.
         """
-        key = self._get(certificate_id).key
+        public = self.public_key(certificate_id)
         names = (
             [f"fqdn:{name}" for name in fqdn] + [f"rfc822:{name}" for name in email] + [f"ip:{name}" for name in ip]
         )
@@ -219,44 +229,59 @@ class Vault:
         if names:
             extension = sequence(oid(_SUBJECT_ALT_NAME), octet_string(encode_general_names(names)))
             attributes = sequence(oid(_EXTENSION_REQUEST), set_of([sequence(extension)]))
-        information = sequence(integer(0), subject_der(subject), spki(key.public_key()), explicit(0, attributes))
-        scheme = request_scheme(key.public_key())
-        return sequence(information, algorithm_identifier(scheme), bit_string(sign(key, scheme, information)))
+        information = sequence(integer(0), subject_der(subject), spki(public), explicit(0, attributes))
+        scheme = request_scheme(public)
+        signature = self.sign(certificate_id, scheme, information)
+        return sequence(information, algorithm_identifier(scheme), bit_string(signature))
 
     def delete(self, certificate_id: str) -> None:
         """Destroy a key pair; its ID is free afterwards. Raises NotFoundError."""
         self._get(certificate_id)
-        if self._directory is not None:
-            with disk.folder_lock(self._directory / "lock"):
-                disk.remove_private(self._path(certificate_id))
+        self._keeper.delete(certificate_id)
         self._held.pop(certificate_id, None)
         self._changes += 1
 
     def forget(self) -> None:
         """Drop the private keys held in memory, where they are on disk as well."""
+        self._keeper.forget()
         if self._directory is not None:
             self._held.clear()
 
-    def _path(self, certificate_id: str) -> Path:
-        assert self._directory is not None
-        return self._directory / f"{certificate_id}{_SUFFIX}"
+    def hold(self) -> None:
+        """Read every key into memory, as a daemon does at its start; one that cannot be read waits for its use."""
+        for certificate_id in self.ids():
+            with contextlib.suppress(UsageError, NotFoundError):
+                self._get(certificate_id)
 
     def _get(self, certificate_id: str) -> _Held:
         """The key as it stands now: a file replaced or removed by another process is noticed."""
-        held = self._held.get(certificate_id)
-        if self._directory is None:
-            if held is None:
-                raise _no_key(certificate_id)
-            return held
-        path = self._path(check_name(certificate_id))
-        stamp = _stamp(path)
-        if stamp is None:
+        held = self._held.get(check_name(certificate_id))
+        try:
+            kept = self._keeper.get(certificate_id)
+        except NotFoundError:
             self._held.pop(certificate_id, None)
-            raise _no_key(certificate_id)
-        if held is None or held.stamp != stamp:
-            held = _unpack(certificate_id, path, memoryview(disk.read_private(path)), stamp)
-            self._held[certificate_id] = held
+            raise _no_key(certificate_id) from None
+        if held is None or held.stamp != kept.stamp:
+            held = self._held[certificate_id] = self._read(certificate_id, kept.header, kept.stamp)
         return held
+
+    def _read(self, certificate_id: str, header: Header, stamp: tuple[int, int] | None) -> _Held:
+        """What a key that was just read is, and (without protection) the key itself. Raises UsageError."""
+        try:
+            created = datetime.fromisoformat(header["created"])
+            key = self._keeper.use(certificate_id, _load)
+        except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
+            raise damaged(self._keeper.path(certificate_id)) from None
+        public = key.public_key()
+        info = _info(certificate_id, public, created)
+        return _Held(info, public, None if self.is_protected else key, stamp)
+
+    def _use(self, certificate_id: str, action: Callable[[PrivateKey], T]) -> T:
+        """Do something with a private key, which under protection exists for just as long."""
+        held = self._get(certificate_id)
+        if held.key is not None:
+            return action(held.key)
+        return self._keeper.use(certificate_id, lambda octets: action(_load_again(octets, held.info)))
 
 
 def request_scheme(key: PublicKey) -> SignatureScheme:
@@ -278,41 +303,71 @@ def _no_key(certificate_id: str) -> NotFoundError:
     )
 
 
-def _info(certificate_id: str, key: PrivateKey, created: datetime) -> KeyPair:
-    public = key.public_key()
+def open_folder(
+    directory: Path, suffix: str, key_protection: bool | KeyProtection, wrapping_key: Path | None = None
+) -> KeyProtection | None:
+    """Check a folder of secrets, bring them to the form that is asked for, and say what protects them.
+
+    Raises UsageError when the folder or a file is open to others, or sealed with a wrapping key that is not there.
+    """
+    disk.open_directory(directory)
+    files = secret_files(directory, suffix)
+    for path in files:
+        disk.check_private(path, disk.FILE_MODE)
+    sealed = any(is_sealed(path) for path in files)
+    protection: KeyProtection | None = None
+    if isinstance(key_protection, KeyProtection):
+        protection = key_protection
+    elif key_protection or sealed:
+        with disk.folder_lock(directory / "lock"):
+            protection = KeyProtection.open(wrapping_key or default_file(directory), create=not sealed)
+    keeper = Keeper(directory, suffix, protection if key_protection else None)
+    keeper.convert(protection)
+    for path in files if keeper.protection is not None else ():
+        if is_sealed(path):
+            keeper.get(path.name.removesuffix(suffix))
+    return keeper.protection
+
+
+def _info(certificate_id: str, public: PublicKey, created: datetime) -> KeyPair:
     kind, size = describe(public)
     return KeyPair(certificate_id, kind, size, created, spki(public))
 
 
-def _pack(key: PrivateKey, info: KeyPair) -> bytes:
-    header = json.dumps({"created": info.created.astimezone(UTC).isoformat(), "type": info.kind, "size": info.size})
-    private = key.private_bytes(
+def _octets(key: PrivateKey, *, wipe: bool) -> KeyBuffer:
+    """The octets of a key that was just made, in a buffer that the vault owns."""
+    octets = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    return _MAGIC + header.encode().ljust(_HEADER_LENGTH - 1) + b"\n" + private
+
+    def write(target: memoryview) -> None:
+        target[:] = octets
+
+    buffer = KeyBuffer.receive(len(octets), write)
+    if wipe:
+        overwrite(octets)
+    return buffer
 
 
-def _unpack(certificate_id: str, path: Path, content: memoryview, stamp: tuple[int, int]) -> _Held:
-    """The key in a file of the vault. Raises UsageError."""
-    damaged = UsageError(f"{path} is not a key of this vault, or is damaged: restore it, or remove it by hand")
-    if content[: len(_MAGIC)] != _MAGIC:
-        raise damaged
-    begin = len(_MAGIC) + _HEADER_LENGTH
-    try:
-        created = datetime.fromisoformat(json.loads(bytes(content[len(_MAGIC) : begin]))["created"])
-        key = serialization.load_der_private_key(content[begin:], None)
-    except (ValueError, KeyError, TypeError, UnsupportedAlgorithm):
-        raise damaged from None
+def _load(octets: memoryview) -> PrivateKey:
+    """A key out of its octets. Raises ValueError, UnsupportedAlgorithm.
+
+    An RSA key is not validated: this vault made it, and the test of its primes leaves copies of them in memory.
+    """
+    key = serialization.load_der_private_key(octets, None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(
         key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     ):
-        raise damaged
-    return _Held(key, _info(certificate_id, key, created), stamp)
+        raise ValueError("not a kind of key that the vault makes")
+    return key
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _load_again(octets: memoryview, info: KeyPair) -> PrivateKey:
+    """As :func:`_load`, into the library's memory, where nothing else looks for damage. Raises KeyCopyError."""
     try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns
+        key = _load(octets)
+    except (ValueError, UnsupportedAlgorithm):
+        raise KeyCopyError(f"the key {info.id} was damaged on its way to the library") from None
+    if spki(key.public_key()) != info.public:
+        raise KeyCopyError(f"the key {info.id} was damaged on its way to the library")
+    return key

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from ikesim.pki.authority import Authority
 from ikesim.pki.authority.authority import serial_of
 from ikesim.pki.keys import Entropy, PrivateKey, make_key
+from ikesim.pki.protection import KeyProtection
 from ikesim.pki.snapshot import LocalCertificate, TrustStore
 from ikesim.pki.vault import Vault
 from ikesim.sim.clock import EPOCH
@@ -25,9 +26,9 @@ CRL_DAYS = 7
 class PoolVault(Vault):
     """A vault in memory that takes its RSA keys from the test pool, in order: they cannot be seeded."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, key_protection: bool = False) -> None:
         """`owner` picks where in the pool to begin, so that two hosts do not share a key."""
-        super().__init__(None, lambda: EPOCH - AGE)
+        super().__init__(None, lambda: EPOCH - AGE, KeyProtection.ephemeral() if key_protection else None)
         self._next_rsa = {"alice": 0, "bob": 1}.get(owner, 2)
 
     def _make(self, kind: str, bits: int, entropy: Entropy | None) -> PrivateKey:
@@ -68,8 +69,10 @@ class SimPki:
     Keys and serials follow from the seed.
     """
 
-    def __init__(self, seed: int | str = 0, *, now: datetime = EPOCH) -> None:
+    def __init__(self, seed: int | str = 0, *, now: datetime = EPOCH, key_protection: bool = False) -> None:
         self.seed = str(seed)
+        self.key_protection = key_protection
+        """Whether the hosts' vaults seal their keys."""
         self.now = now
         """The wall time at which what follows is issued, revoked and published; a `Pair` moves it on."""
         self.authorities: dict[str, Authority] = {}
@@ -110,7 +113,7 @@ class SimPki:
     def vault(self, host: str) -> Vault:
         """The vault of a host."""
         if host not in self.vaults:
-            self.vaults[host] = PoolVault(host)
+            self.vaults[host] = PoolVault(host, self.key_protection)
         return self.vaults[host]
 
     def issue(

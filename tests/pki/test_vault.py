@@ -263,12 +263,6 @@ def test_closing_drops_the_keys_from_memory_and_use_reads_them_again(tmp_path: P
     assert len(vault.sign("alice", SignatureScheme.ED25519, b"octets")) == 64
 
 
-def test_key_protection_is_refused_rather_than_ignored(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="key-protection"):
-        Vault.open(tmp_path / "keys", key_protection=True)
-    assert not (tmp_path / "keys").exists()
-
-
 @pytest.mark.parametrize(
     ("subject", "words"),
     [("alice", "not TYPE=VALUE"), ("CN=", "not TYPE=VALUE"), ("X=1", "not TYPE=VALUE"), ('CN="a', "ends inside")],
