@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ikesim.errors import NotFoundError
-from ikesim.faults import auth, certificates, identities, proofs
+from ikesim.faults import auth, certificates, identities, proofs, revocation
 from ikesim.faults.base import Fault, Named
 from ikesim.faults.scene import SceneFault
 
@@ -25,7 +25,7 @@ def _collect(modules: Iterable[ModuleType], kind: type[N]) -> dict[str, type[N]]
 
 FAULTS: Mapping[str, type[Fault]] = _collect((auth,), Fault)
 """What is attached to a running endpoint."""
-SCENES: Mapping[str, type[SceneFault]] = _collect((certificates, identities, proofs), SceneFault)
+SCENES: Mapping[str, type[SceneFault]] = _collect((certificates, identities, proofs, revocation), SceneFault)
 """What is prepared before two endpoints meet."""
 
 

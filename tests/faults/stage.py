@@ -1,7 +1,7 @@
 """Plays scenes: two endpoints meet, one of them lies, and what the other decided is looked at."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ikesim.faults import Scene, SceneFault, Switchboard, Target
 from ikesim.faults.auth import SendCertificates
@@ -25,6 +25,25 @@ class Expected:
 
 
 ACCEPTED = Expected(None)
+
+
+class Case(NamedTuple):
+    """A scene, how the judge is configured, and what it must say."""
+
+    row: str
+    fault: SceneFault
+    expected: Expected
+    judge: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        options = [
+            str(value) if value is not True else key
+            for key, value in vars(self.fault).items()
+            if value != type(self.fault).options()[key].default
+        ]
+        policy = [str(value) for value in self.judge.values()]
+        return " ".join([self.row, self.fault.title(), *options, *policy])
 
 
 def play(fault: SceneFault, pki: SimPki, *, liar: str = "alice", seed: str = "", **judge: Any) -> tuple[Scene, Pair]:

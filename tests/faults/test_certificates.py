@@ -3,7 +3,7 @@ IKE_AUTH, once as initiator and once as responder. Expected are the reason, the 
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -57,7 +57,7 @@ from ikesim.faults.proofs import (
 )
 from ikesim.ike.events import SaClosed
 from ikesim.testing import SimPki
-from tests.faults.stage import ACCEPTED, Expected, check, host_of, play
+from tests.faults.stage import ACCEPTED, Case, Expected, check, host_of, play
 
 VALIDITY, SIGNATURE, ISSUER = "RFC 5280 6.1.3 (a)(2)", "RFC 5280 6.1.3 (a)(1)", "RFC 5280 6.1.3 (a)(4)"
 AUTH = "RFC 7296 2.15"
@@ -69,23 +69,6 @@ KEY_FORMS = (
     *("small-order", "empty", "x25519"),
 )
 ONE, OTHER = "1.3.6.1.4.1.99999.2", "1.3.6.1.4.1.99999.9"
-
-
-class Case(NamedTuple):
-    row: str
-    fault: SceneFault
-    expected: Expected
-    judge: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        options = [
-            str(value) if value is not True else key
-            for key, value in vars(self.fault).items()
-            if value != type(self.fault).options()[key].default
-        ]
-        policy = [str(value) for value in self.judge.values()]
-        return " ".join([self.row, self.fault.title(), *options, *policy])
 
 
 def refused(
