@@ -1,8 +1,11 @@
 """Pseudorandom functions by IANA transform ID, and prf+ (RFC 7296 2.13)."""
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, SHA384, SHA512, HashAlgorithm
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from ikesim.errors import CryptoError, UnsupportedAlgorithmError
 from ikesim.wire.registry import PrfId, name
@@ -18,6 +21,8 @@ class Prf:
     output_length: int
     digest: str
     """The hash as hashlib names it."""
+    hash: HashAlgorithm = field(repr=False, compare=False)
+    """The same as `cryptography` names it."""
 
     def prf(self, key: bytes, data: bytes) -> bytes:
         """prf(key, data): `output_length` octets."""
@@ -31,22 +36,21 @@ class Prf:
         rounds = -(-length // self.output_length)
         if rounds > 255:
             raise CryptoError(f"prf+ yields at most {255 * self.output_length} octets, not {length}")
-        keyed = hmac.new(key, digestmod=self.digest)
-        block = b""
-        blocks = []
+        keyed = HMAC(key, self.hash)
+        block = octets = b""
         for counter in range(1, rounds + 1):
             step = keyed.copy()
             step.update(block + seed + counter.to_bytes(1, "big"))
-            block = step.digest()
-            blocks.append(block)
-        return b"".join(blocks)[:length]
+            block = step.finalize()
+            octets += block
+        return octets[:length]
 
 
-_DIGESTS = {
-    PrfId.HMAC_SHA1: ("sha1", 20),
-    PrfId.HMAC_SHA2_256: ("sha256", 32),
-    PrfId.HMAC_SHA2_384: ("sha384", 48),
-    PrfId.HMAC_SHA2_512: ("sha512", 64),
+_HASHES: dict[PrfId, HashAlgorithm] = {
+    PrfId.HMAC_SHA1: SHA1(),
+    PrfId.HMAC_SHA2_256: SHA256(),
+    PrfId.HMAC_SHA2_384: SHA384(),
+    PrfId.HMAC_SHA2_512: SHA512(),
 }
 
 
@@ -54,7 +58,8 @@ _DIGESTS = {
 def prf(id: int) -> Prf:
     """The PRF with this transform ID. Raises UnsupportedAlgorithmError."""
     try:
-        digest, length = _DIGESTS[PrfId(id)]
+        algorithm = _HASHES[PrfId(id)]
     except (ValueError, KeyError):
         raise UnsupportedAlgorithmError(f"the PRF {name(PrfId, id)} is not implemented") from None
-    return Prf(id, PrfId(id).name, length, length, digest)
+    length = algorithm.digest_size
+    return Prf(id, PrfId(id).name, length, length, algorithm.name, algorithm)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from functools import lru_cache
+from typing import NamedTuple, cast
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -103,6 +104,12 @@ _PSS = {
 }
 _PSS_SCHEMES = frozenset(_PSS.values())
 _BY_IDENTIFIER = {scheme.identifier: key for key, scheme in _SCHEMES.items()}
+_KINDS = {
+    "ECDSA": (EllipticCurvePublicKey, EllipticCurvePrivateKey),
+    "RSA": (RSAPublicKey, RSAPrivateKey),
+    "Ed25519": (Ed25519PublicKey, Ed25519PrivateKey),
+    "Ed448": (Ed448PublicKey, Ed448PrivateKey),
+}
 _ECDSA = {key: ECDSA(value.hash, deterministic_signing=True) for key, value in _SCHEMES.items() if value.hash}
 _PKCS1 = padding.PKCS1v15()
 
@@ -171,8 +178,8 @@ def sign(private_key: PrivateKeyTypes, scheme: SignatureScheme, octets: bytes) -
     Raises CryptoError when the key is of another kind, or too short for the scheme.
     """
     spec = _SCHEMES[scheme]
-    if isinstance(private_key, EllipticCurvePrivateKey) and spec.family == "ECDSA":
-        return private_key.sign(octets, _ECDSA[scheme])
+    if spec.family == "ECDSA" and _family(private_key) == "ECDSA":
+        return cast(EllipticCurvePrivateKey, private_key).sign(octets, _ECDSA[scheme])
     if isinstance(private_key, RSAPrivateKey) and spec.family == "RSA" and spec.hash:
         scheme_padding = (
             padding.PSS(padding.MGF1(spec.hash), spec.hash.digest_size) if scheme in _PSS_SCHEMES else _PKCS1
@@ -275,8 +282,8 @@ def _verify(
     public_key: PublicKeyTypes, scheme: SignatureScheme, salt: int | None, signature: bytes, octets: bytes
 ) -> None:
     digest = _SCHEMES[scheme].hash
-    if isinstance(public_key, EllipticCurvePublicKey):
-        public_key.verify(signature, octets, _ECDSA[scheme])
+    if _family(public_key) == "ECDSA":
+        cast(EllipticCurvePublicKey, public_key).verify(signature, octets, _ECDSA[scheme])
     elif isinstance(public_key, RSAPublicKey) and digest:
         scheme_padding = _PKCS1 if salt is None else padding.PSS(padding.MGF1(digest), salt)
         public_key.verify(signature, octets, scheme_padding, digest)
@@ -375,16 +382,17 @@ def _read_concatenated(method: AuthMethod, data: bytes, public_key: PublicKeyTyp
     return encode_dss_signature(int.from_bytes(data[:width], "big"), int.from_bytes(data[width:], "big"))
 
 
-def _family(public_key: PublicKeyTypes) -> str:
-    if isinstance(public_key, EllipticCurvePublicKey):
-        return "ECDSA"
-    if isinstance(public_key, RSAPublicKey):
-        return "RSA"
-    if isinstance(public_key, Ed25519PublicKey):
-        return "Ed25519"
-    if isinstance(public_key, Ed448PublicKey):
-        return "Ed448"
-    return type(public_key).__name__
+def _family(key: PublicKeyTypes | PrivateKeyTypes) -> str:
+    return _family_of(type(key))
+
+
+@lru_cache(maxsize=64)
+def _family_of(kind: type) -> str:
+    """The family of a type of keys: asking an abstract class every time costs more than the rest of a check."""
+    for family, kinds in _KINDS.items():
+        if issubclass(kind, kinds):
+            return family
+    return kind.__name__
 
 
 def _salt(scheme: SignatureScheme | None) -> int:

@@ -8,6 +8,7 @@ so).
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from ikesim.errors import ProtocolError
 from ikesim.reasons import Reason
@@ -165,6 +166,8 @@ _BY_EXCHANGE: dict[tuple[int, bool], tuple[Rule, ...]] = {
     key: tuple(rule for rule in RULES if (rule.exchange, rule.response) == key)
     for key in dict.fromkeys((rule.exchange, rule.response) for rule in RULES)
 }
+_TOLD_BY_NOTIFY = frozenset(key for key, rules in _BY_EXCHANGE.items() if any(rule.with_notify for rule in rules))
+"""Where a notify tells forms apart."""
 
 
 def is_protected(exchange: int) -> bool:
@@ -190,18 +193,26 @@ def recognise(message: Message) -> Form:
                 notify=NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
                 data=bytes((raw.kind,)),
             )
-    rules = _BY_EXCHANGE.get((header.exchange, header.is_response))
-    if rules is None:
+    key = (header.exchange, header.is_response)
+    if key not in _BY_EXCHANGE:
         raise _refusal(f"exchange type {header.exchange} is not supported")
-    notifies = frozenset(item.type for item in message.notifies()) if len(rules) > 1 else frozenset()
-    for rule in rules:
+    rekeys = key in _TOLD_BY_NOTIFY and message.notify(_REKEY) is not None
+    form = _form(header.exchange, header.is_response, kinds, rekeys)
+    for raw in message.payloads:
+        if raw.kind in KNOWN:
+            raw.payload()
+    return form
+
+
+@lru_cache(maxsize=1024)
+def _form(exchange: int, response: bool, kinds: tuple[int, ...], rekeys: bool) -> Form:
+    """The form of these payloads: most messages hold the same few lists of them. Raises ProtocolError."""
+    notifies = frozenset((_REKEY,)) if rekeys else frozenset[int]()
+    for rule in _BY_EXCHANGE[exchange, response]:
         if rule.applies(kinds, notifies):
             _count(rule, kinds)
-            for raw in message.payloads:
-                if raw.kind in KNOWN:
-                    raw.payload()
             return rule.form
-    raise _refusal(f"{X(header.exchange).name} with payloads {_names(kinds)} is no message of RFC 7296")
+    raise _refusal(f"{X(exchange).name} with payloads {_names(kinds)} is no message of RFC 7296")
 
 
 def _count(rule: Rule, kinds: tuple[int, ...]) -> None:

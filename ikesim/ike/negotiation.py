@@ -7,6 +7,7 @@ configuration to the other.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 from ikesim.wire.proposals import Proposal, Transform
 from ikesim.wire.registry import EncryptionId as E
@@ -15,6 +16,7 @@ from ikesim.wire.registry import IntegrityId as I
 from ikesim.wire.registry import KeyExchangeId as K
 from ikesim.wire.registry import PrfId as P
 
+_KE = int(TransformType.KE)
 AEAD_ENCRYPTION = frozenset(
     (E.AES_CCM_8, E.AES_CCM_12, E.AES_CCM_16, E.AES_GCM_8, E.AES_GCM_12, E.AES_GCM_16, E.CHACHA20_POLY1305)
 )
@@ -181,10 +183,15 @@ class Algorithms:
     esn: bool
 
 
-@lru_cache(maxsize=256)
 def algorithms(proposal: Proposal) -> Algorithms:
     """The algorithms of a chosen proposal (one transform a type)."""
-    chosen = {item.type: item for item in proposal.transforms}
+    return _algorithms(proposal.transforms)
+
+
+@lru_cache(maxsize=256)
+def _algorithms(transforms: tuple[Transform, ...]) -> Algorithms:
+    """Without number and SPI, which are others each time."""
+    chosen = {item.type: item for item in transforms}
     cipher = chosen[TransformType.ENCR]
     integrity = chosen.get(TransformType.INTEG)
     prf = chosen.get(TransformType.PRF)
@@ -203,21 +210,20 @@ def algorithms(proposal: Proposal) -> Algorithms:
 def numbered(proposals: Iterable[Proposal], spi: bytes = b"") -> tuple[Proposal, ...]:
     """Proposals as they are offered: numbered from 1, with our SPI (RFC 7296 3.3.1)."""
     return tuple(
-        Proposal(number, item.protocol, spi, item.transforms) for number, item in enumerate(proposals, start=1)
+        [Proposal(number, item.protocol, spi, item.transforms) for number, item in enumerate(proposals, start=1)]
     )
 
 
 def without_key_exchange(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
     """ESP proposals as IKE_AUTH offers them: its CHILD SA has no key exchange of its own (RFC 7296 1.2)."""
     return tuple(
-        Proposal(
-            item.number,
-            item.protocol,
-            item.spi,
-            tuple(transform for transform in item.transforms if transform.type != TransformType.KE),
-        )
-        for item in proposals
+        [Proposal(item.number, item.protocol, item.spi, _without(item.transforms, _KE)) for item in proposals]
     )
+
+
+@lru_cache(maxsize=256)
+def _without(transforms: tuple[Transform, ...], kind: int) -> tuple[Transform, ...]:
+    return tuple(item for item in transforms if item.type != kind)
 
 
 def key_exchange_methods(proposals: Iterable[Proposal]) -> tuple[int, ...]:
@@ -235,22 +241,18 @@ def choose(offered: Sequence[Proposal], own: Sequence[Proposal], prefer: str = "
     `prefer` says whose order decides, "ours" or "theirs". A proposal with a transform type that we do not know, or of
     another protocol, is passed over (RFC 7296 3.3.6).
     """
-    pairs = (
-        ((theirs, ours) for ours in own for theirs in offered)
-        if prefer == "ours"
-        else ((theirs, ours) for theirs in offered for ours in own)
-    )
-    for theirs, ours in pairs:
-        transforms = _agree(theirs, ours, prefer)
+    pairs = product(own, offered) if prefer == "ours" else (pair[::-1] for pair in product(offered, own))
+    for ours, theirs in pairs:
+        if theirs.protocol != ours.protocol:
+            continue
+        transforms = _agree(theirs.transforms, ours.transforms, prefer)
         if transforms is not None:
             return Proposal(theirs.number, theirs.protocol, theirs.spi, transforms)
     return None
 
 
-def _agree(theirs: Proposal, ours: Proposal, prefer: str) -> tuple[Transform, ...] | None:
-    if theirs.protocol != ours.protocol:
-        return None
-    offered, accepted = _by_type(theirs.transforms), _by_type(ours.transforms)
+def _agree(theirs: tuple[Transform, ...], ours: tuple[Transform, ...], prefer: str) -> tuple[Transform, ...] | None:
+    offered, accepted = _by_type(theirs), _by_type(ours)
     chosen: list[Transform] = []
     for kind in sorted(offered.keys() | accepted.keys()):
         first, second = (accepted, offered) if prefer == "ours" else (offered, accepted)

@@ -1,9 +1,10 @@
 """Our side of IKE_AUTH: which certificate we send, and our AUTH payload (RFC 7296 2.15, 3.6 to 3.8; RFC 7427)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ikesim.crypto import schedule
-from ikesim.crypto.signatures import choose_signing, encode_auth
+from ikesim.crypto.signatures import SignatureScheme, Signing, choose_signing, encode_auth
 from ikesim.errors import CryptoError, NotFoundError, ProtocolError, UsageError
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
@@ -64,7 +65,7 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
     """Our CERT and AUTH payloads. Raises ProtocolError where we have nothing to authenticate with."""
     schemes = connection.signature_schemes
     candidates = [
-        (held, choose_signing(parse_certificate(held.certificate).public_key, schemes, sa.peer_hashes))
+        (held, _signing(held.certificate, schemes, sa.peer_hashes))
         for held in certificates_in_order(core.ports.trust(), sa, connection)
     ]
     if not candidates:
@@ -89,16 +90,25 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
     if hooks.after_sign is not None:
         signature = hooks.after_sign(sa.id, signature, held.certificate_id) or signature
     send = connection.send_certificate
-    sent = (
-        (held.certificate, *held.chain)
-        if send == "always" or (send == "if-asked" and sa.authorities is not None)
-        else ()
-    )
+    sent: tuple[bytes, ...] = ()
+    if send == "always" or (send == "if-asked" and sa.authorities is not None):
+        sent = (held.certificate, *held.chain)
     public_key = parse_certificate(held.certificate).public_key
-    return OwnAuth(
-        tuple(CERT(CertEncoding.X509_SIGNATURE, der) for der in sent),
-        AUTH(signing.method, encode_auth(signing, public_key, signature)),
-    )
+    return OwnAuth(_payloads(sent), AUTH(signing.method, encode_auth(signing, public_key, signature)))
+
+
+@lru_cache(maxsize=64)
+def _signing(
+    certificate: bytes, schemes: tuple[SignatureScheme, ...], peer_hashes: frozenset[int] | None
+) -> Signing | None:
+    """How the key of a certificate signs for such a peer: the same for all of its kind."""
+    return choose_signing(parse_certificate(certificate).public_key, schemes, peer_hashes)
+
+
+@lru_cache(maxsize=64)
+def _payloads(chain: tuple[bytes, ...]) -> tuple[CERT, ...]:
+    """A chain of ours as CERT payloads."""
+    return tuple(CERT(CertEncoding.X509_SIGNATURE, der) for der in chain)
 
 
 def certificates_in_order(store: TrustStore, sa: IkeSa, connection: ConnectionConfig) -> list[LocalCertificate]:

@@ -295,14 +295,12 @@ def check_validity(checks: Checks, path: Sequence[Certificate], sources: Sequenc
     """6.1.3 (a)(2) for every certificate, the anchor's own among them."""
     for certificate, source in zip(reversed(path), reversed(sources), strict=True):
         early = at < certificate.not_before
-        checks.add(
-            not early and at <= certificate.not_after,
-            Reason.CERT_NOT_YET_VALID if early else Reason.CERT_EXPIRED,
-            "RFC 5280 6.1.3 (a)(2)",
-            certificate.names,
-            source,
-            {"not_before": certificate.not_before, "not_after": certificate.not_after, "at": at},
-        )
+        valid = not early and at <= certificate.not_after
+        evidence: dict[str, object] = {"not_before": certificate.not_before, "not_after": certificate.not_after}
+        if not valid:
+            evidence["at"] = at
+        reason = Reason.CERT_NOT_YET_VALID if early else Reason.CERT_EXPIRED
+        checks.add(valid, reason, "RFC 5280 6.1.3 (a)(2)", certificate.names, source, evidence)
 
 
 def check_structure(checks: Checks, certificate: Certificate, source: str) -> None:

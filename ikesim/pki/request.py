@@ -328,6 +328,19 @@ class Evidence:
             crl_loaded_at=store.crl_loaded_at,
         )
 
+    def with_auth(self, auth: AuthState, fetched: Mapping[FetchRequest, FetchResult] | None = None) -> "Evidence":
+        """The same with what is known about AUTH, and with what was fetched."""
+        return Evidence(
+            self.intermediates,
+            self.crls,
+            self.ocsp,
+            dict(fetched or {}),
+            auth,
+            self.responders,
+            self.crl_loaded_at,
+            self.assumed_revoked,
+        )
+
 
 def revocation_settings(anchor: Anchor, policy: TrustPolicy, evidence: Evidence) -> RevocationSettings:
     """How certificates are checked whose settings come from `anchor`."""
