@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ikesim.crypto.signatures import verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import child, events, lifetime
+from ikesim.ike import child, events, lifetime, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -310,13 +310,18 @@ def _accept(
     sa.connection = candidate
     decision = replace(decision, attempts=(*_attempts(pending), Attempt(candidate, None)))
     assert pending.verified is not None and decision.leaf is not None
-    peer = Authenticated(identity, pending.certificates, decision, pending.verified, core.ports.wall(now))
-    # Two ends that initiate at once must not each end the other's SA: only what is older than ours gives way.
-    rivals = [
-        other
-        for other in core.sas_with(candidate, identity)
-        if other.id != sa.reauthenticates and other.created_at < sa.created_at
-    ]
+    peer = Authenticated(
+        identity,
+        pending.certificates,
+        decision,
+        pending.verified,
+        core.ports.wall(now),
+        initiator=sa.initiator,
+        began=sa.began,
+        done=core.next_sequence(),
+        lowest_nonce=min(sa.nonce_i, sa.nonce_r),
+    )
+    rivals = core.sas_with(candidate, identity)
     initial_contact = pending.message.notify(NotifyType.INITIAL_CONTACT) is not None
     if not sa.initiator and connection.unique == "keep" and rivals and not initial_contact:
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
@@ -326,8 +331,7 @@ def _accept(
     elif not _finish_responder(core, sa, pending, peer, connection, now):
         return
     if connection.unique != "never":
-        for other in rivals:
-            _give_way(core, sa, other, initial_contact, now)
+        unique.after_establishment(core, sa, initial_contact, now)
     for config in connection.children[1:] if sa.initiator else ():
         sa.queue.append(CreateChildTask(config))
 
@@ -402,15 +406,6 @@ def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child
         reason=failure.reason,
         detail=str(failure),
     )
-
-
-def _give_way(core: Core, sa: IkeSa, other: IkeSa, initial_contact: bool, now: float) -> None:
-    """An older SA of the same peer ends: in silence if the peer says that it knows no other, else by DELETE."""
-    if initial_contact:
-        core.close(other, Reason.REPLACED, now)
-    else:
-        other.queue.append(DeleteTask(Reason.REPLACED))
-        core.wake(other)
 
 
 def _send_refusal(

@@ -212,7 +212,7 @@ def install(
         created_at=now,
         lowest_nonce=nonces.lowest,
         ours=ours,
-        sending=ours or replaces is None,
+        sending=ours,
         replaces=replaces,
     )
     sa.children[child.id] = child

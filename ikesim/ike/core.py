@@ -166,6 +166,7 @@ class Core:
     def add(self, sa: IkeSa) -> None:
         """Take a new IKE SA into the tables."""
         self.sas[sa.id] = sa
+        sa.began = self.next_sequence()
         self.by_spi[sa.spi_local] = sa.id
         self.peer_spis[sa.spi_i] = self.peer_spis.get(sa.spi_i, 0) + 1
         if sa.state is IkeState.AUTH_REQUEST:

@@ -21,6 +21,9 @@ RETRY_JITTER = 0.6
 MAX_ATTEMPTS = 6
 """Tries of one request before it is given up; the SA's hard lifetime ends it then."""
 
+MAX_GONE = 16
+"""SPIs remembered of what the peer deleted while we waited: it made one, and may delete a few others."""
+
 
 # the one who asks
 
@@ -64,6 +67,11 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: C
         _give_up(core, sa, task, failure.reason, str(failure), now)
         sa.queue.append(InformTask((Delete(ProtocolId.ESP, (task.offer.spi,)),)))
         return
+    if choice.proposal.spi in task.gone:
+        # The peer has ended it already. A rekeyed one ends with it: to the peer the new one was the tunnel.
+        if old is not None:
+            sa.queue.appendleft(DeleteTask(Reason.DELETED_BY_PEER, (old.id,)))
+        return
     nonce = message.get(Nonce)
     assert nonce is not None
     nonces = child.ChildNonces(task.nonce, nonce.data)
@@ -78,7 +86,6 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: C
         # RFC 7296 2.8.1: ours holds the lowest nonce, so whoever made it, we, closes it; the peer closes the old one.
         sa.queue.appendleft(DeleteTask(Reason.REKEYED, (fresh.id,)))
         fresh.state = ChildState.REKEYED
-        rival.sending = True
         if old is not None:
             _replaced(core, old, rival, now)
         return
@@ -204,6 +211,14 @@ def handle_request(core: Core, sa: IkeSa, message: Message, form: Form, now: flo
 
 def _outstanding(sa: IkeSa) -> object:
     return sa.window.outstanding.task if sa.window.outstanding is not None else None
+
+
+def note_unknown(sa: IkeSa, spis: tuple[bytes, ...]) -> None:
+    """The peer deletes CHILD SAs: remember those that we do not know while we wait for an answer that makes one."""
+    task = _outstanding(sa)
+    if isinstance(task, CreateChildTask):
+        known = {item.spi_out for item in sa.children.values()}
+        task.gone = (*task.gone, *(spi for spi in spis if spi not in known))[-MAX_GONE:]
 
 
 def why_deleted(core: Core, sa: IkeSa, gone: ChildSa, now: float) -> Reason:

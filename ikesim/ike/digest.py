@@ -38,7 +38,7 @@ def _feed(update: Callable[[bytes], None], value: Any) -> None:
             update(f"<{type(value).__name__} {value!r}>".encode())
         case bytes() | bytearray() | memoryview():
             update(b"<%d octets " % len(value))
-            update(value)
+            update(bytes(value))
         case TrustDecision():
             _feed(update, (value.accepted, value.reason, value.summary, value.wanted))
         case Message():

@@ -8,7 +8,7 @@ network raises.
 from collections.abc import Callable, Sequence
 
 from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
-from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic
+from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic, unique
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import VERSION, Core
 from ikesim.ike.digest import state_digest
@@ -171,7 +171,9 @@ class Endpoint:
         """Authenticate anew on a new IKE SA; the old one ends when it is up. Raises NotFoundError, UsageError."""
         found = self._established(sa)
         assert found.connection is not None
-        init.initiate(self.core, found.connection, now, reauthenticates=found.id)
+        if found.successor in self.core.sas:
+            return
+        found.successor = init.initiate(self.core, found.connection, now, reauthenticates=found.id)
 
     def reconfigure(self, config: EndpointConfig, now: float) -> list[str]:
         """Take a new configuration; the names of the connections that ended because they are gone."""
@@ -328,6 +330,7 @@ class Endpoint:
         sa.window.accept(mark)
         sa.origin = origin
         sa.last_heard = now
+        traffic.confirm(self.core, sa)
         if sa.nat_remote and sa.state is IkeState.ESTABLISHED and not sa.mobike and origin.path != sa.path:
             # RFC 7296 2.23: follow a peer behind a NAT whose mapping changed.
             sa.path, sa.marked = origin.path, origin.marked
@@ -476,6 +479,8 @@ class Endpoint:
             "liveness": self._check_silence,
             "keepalive": self._keep_alive,
             "retry": self._retry,
+            unique.CROSSED: lambda sa, now: unique.settle_crossed(core, sa, now),
+            unique.OUTLIVED: lambda sa, now: unique.settle_outlived(core, sa, now),
         }
         actions[kind](sa, now)
         self._next(sa, now)

@@ -16,6 +16,7 @@ from ikesim.wire.registry import ExchangeType, NotifyType, ProtocolId
 def build_delete(core: Core, sa: IkeSa, task: DeleteTask) -> list[Payload] | None:
     """The DELETE of CHILD SAs or of the IKE SA; None when there is nothing left to delete."""
     if not task.children:
+        core.flows.clear()
         sa.move(IkeState.DELETE_RESPONSE)
         sa.closing = task.reason
         return [Delete(ProtocolId.IKE)]
@@ -23,6 +24,7 @@ def build_delete(core: Core, sa: IkeSa, task: DeleteTask) -> list[Payload] | Non
     doomed = [item for item in doomed if item.state is not ChildState.DELETING]
     if not doomed:
         return None
+    core.flows.clear()
     for item in doomed:
         item.state = ChildState.DELETING
     return [Delete(ProtocolId.ESP, tuple(item.spi_in for item in doomed))]
@@ -68,6 +70,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     for item in deletes:
         if item.protocol == ProtocolId.ESP:
             gone += [child for spi in item.spis for child in sa.children.values() if child.spi_out == spi]
+            create_child.note_unknown(sa, item.spis)
     # RFC 7296 2.25.1: what we are deleting ourselves is not answered with a DELETE.
     answered = tuple(child.spi_in for child in gone if child.state is not ChildState.DELETING)
     if answered:

@@ -3,7 +3,7 @@
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, ProtocolError
-from ikesim.ike import child, events, lifetime
+from ikesim.ike import child, events, lifetime, unique
 from ikesim.ike.core import Core
 from ikesim.ike.create_child import MAX_ATTEMPTS, later
 from ikesim.ike.grammar import Form
@@ -209,12 +209,19 @@ def _make(
 def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
     """The new SA takes over the CHILD SAs and what was still to be done (RFC 7296 2.8)."""
     old.replaced_by = fresh.id
+    if old.successor in core.sas:
+        fresh.successor = old.successor
+        core.sas[old.successor].reauthenticates = fresh.id
     for kept in old.children.values():
         kept.sa = fresh.id
         fresh.children[kept.id] = kept
     old.children = {}
     for timer, deadline in list(old.timers.items()):
-        if timer.startswith(("rekey child", "expire child")) or timer == "reauthenticate":
+        if timer.startswith(("rekey child", "expire child")) or timer in (
+            "reauthenticate",
+            unique.CROSSED,
+            unique.OUTLIVED,
+        ):
             del old.timers[timer]
             core.timers.set(fresh, timer, deadline)
     for timer in ("rekey", "liveness", "keepalive"):

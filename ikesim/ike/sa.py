@@ -79,6 +79,13 @@ class Authenticated:
     auth: VerifiedAuth
     at: datetime
     """Wall time of the decision."""
+    initiator: bool = False
+    """Whether we initiated; of an SA made by rekeying this tells of the first one, as do the other fields."""
+    began: int = 0
+    """Position of its first message among all that the endpoint did, and of its coming up."""
+    done: int = 0
+    lowest_nonce: bytes = b""
+    """The lower of the two nonces of IKE_SA_INIT: decides which of two SAs stays that were initiated at once."""
 
     def __post_init__(self) -> None:
         if not self.decision.accepted:
@@ -170,6 +177,8 @@ class IkeSa:
     marked: bool
     """Whether its messages carry the non-ESP marker."""
     created_at: float
+    began: int = 0
+    """Position among all that the endpoint did."""
     connection: str | None = None
     proposal: Proposal | None = None
     suite: CipherSuite | None = None
@@ -211,6 +220,8 @@ class IkeSa:
     replaced_by: SaId | None = None
     reauthenticates: SaId | None = None
     """The SA that ends when this one is up (make-before-break)."""
+    successor: SaId | None = None
+    """The SA that is to take its place when the peer is authenticated anew."""
     closing: Reason | None = None
     """Why we deleted it, while the response is awaited."""
     init_digest: bytes = b""

@@ -69,6 +69,8 @@ class CreateChildTask:
     pair: KeyPair | None = None
     rival: SaId | None = None
     """The CHILD SA that the peer made by rekeying the same one meanwhile (RFC 7296 2.8.1)."""
+    gone: tuple[bytes, ...] = ()
+    """Unknown SPIs that the peer deleted meanwhile: perhaps of the CHILD SA that we asked for, the answer being lost."""
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from ikesim.esp.packet import EspError
 from ikesim.ike.core import Core
 from ikesim.ike.ports import Datagram, InnerPacket
-from ikesim.ike.sa import ChildSa, ChildState, IkeState
+from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
 from ikesim.wire.selectors import TrafficSelector
 
 MAX_FLOWS = 4096
@@ -16,7 +16,7 @@ Flow = tuple[int, bytes, bytes, int | None, int | None]
 def send(core: Core, packet: bytes, now: float) -> bool:
     """Protect an IP packet and send it; False if no CHILD SA covers it."""
     flow = _flow(packet)
-    child = _find(core, flow) if flow is not None else None
+    child = carrier(core, flow) if flow is not None else None
     if child is None:
         core.counters.add("inner-packets-without-child")
         return False
@@ -55,15 +55,22 @@ def receive(core: Core, octets: bytes, now: float) -> None:
     core.out_packets.append(InnerPacket(core.next_sequence(), packet, child.id))
 
 
-def _find(core: Core, flow: Flow) -> ChildSa | None:
+def confirm(core: Core, sa: IkeSa) -> None:
+    """The peer sent a new request, so it has read our answers before: it can receive on what they made."""
+    for child in sa.children.values():
+        if not child.sending:
+            child.sending = True
+            core.flows.clear()
+
+
+def carrier(core: Core, flow: Flow) -> ChildSa | None:
+    """The CHILD SA that a packet of this flow is sent on; None if none covers it."""
     known = core.flows.get(flow)
     if known is not None:
         return core.children.get(known)
     best: ChildSa | None = None
     for child in core.children.values():
-        if not child.sending or child.state is ChildState.DELETING:
-            continue
-        if best is not None and best.state is ChildState.INSTALLED and child.state is ChildState.REKEYED:
+        if _ending(core, child) or (best is not None and not _better(child, best)):
             continue
         if _covered(flow, child.local_ts, child.remote_ts):
             best = child
@@ -72,6 +79,19 @@ def _find(core: Core, flow: Flow) -> ChildSa | None:
             core.flows.clear()
         core.flows[flow] = best.spi_in
     return best
+
+
+def _ending(core: Core, child: ChildSa) -> bool:
+    return child.state is ChildState.DELETING or core.sas[child.sa].state is not IkeState.ESTABLISHED
+
+
+def _better(newer: ChildSa, older: ChildSa) -> bool:
+    """Which of two CHILD SAs for the same flow is used: one that the peer can receive on, then one not replaced."""
+    if newer.sending != older.sending:
+        return newer.sending
+    if newer.state is not older.state:
+        return newer.state is ChildState.INSTALLED
+    return newer.sending
 
 
 def _covered(flow: Flow, source: tuple[TrafficSelector, ...], destination: tuple[TrafficSelector, ...]) -> bool:

@@ -12,16 +12,22 @@ from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ikesim.ike import unique
 from ikesim.ike.core import Core
 from ikesim.ike.endpoint import KEEPALIVE, Endpoint
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
 from ikesim.ike.tasks import CreateChildTask, DeleteTask, RekeyIkeTask
+from ikesim.ike.traffic import carrier
 from ikesim.wire.address import Path
 from ikesim.wire.message import Header
 
 NAMES = ("alice", "bob")
 HORIZON = 400.0
 """Virtual seconds after the actions within which everything must have settled: two full retransmission schedules."""
+
+
+_UNSETTLED = ("half-open", unique.CROSSED, unique.OUTLIVED)
+"""Timers of an established SA that is to end or to be ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +222,9 @@ def problems(state: State, tunnel: bool) -> str:
     if tunnel:
         for host, name in enumerate(NAMES):
             ours, theirs = state.ends[host].core, state.ends[1 - host].core
-            if not any(_can_receive(theirs, child) for child in _sending(ours)):
-                return f"{name} has no CHILD SA to send on that the other side can receive on"
+            carrier = _carrier(ours)
+            if carrier is None or not _can_receive(theirs, carrier):
+                return f"{name} sends on no CHILD SA that the other side can receive on"
     if state.now > HORIZON and any(_busy(end.core) for end in state.ends):
         return f"nothing has settled after {HORIZON:g} s"
     return ""
@@ -238,8 +245,6 @@ def disagreements(state: State, tunnel: bool) -> str:
     for name, core in zip(NAMES, (one, two), strict=True):
         if any(child.state is not ChildState.INSTALLED for child in core.children.values()):
             return f"{name} keeps a CHILD SA that was replaced: {_children(core)}"
-        if any(not child.sending for child in core.children.values()):
-            return f"{name} holds back a CHILD SA that nothing will release: {_children(core)}"
         if len(_alive(core)) > 1:
             return f"{name} keeps more than one IKE SA: {_ids(core)}"
     return ""
@@ -258,8 +263,12 @@ def _leak(core: Core) -> str:
     return ""
 
 
-def _sending(core: Core) -> list[ChildSa]:
-    return [child for child in core.children.values() if child.sending and child.state is not ChildState.DELETING]
+def _carrier(core: Core) -> ChildSa | None:
+    """The CHILD SA that an IP packet would be sent on now."""
+    for child in core.children.values():
+        source, destination = child.local_ts[0], child.remote_ts[0]
+        return carrier(core, (source.protocol, source.start, destination.start, None, None))
+    return None
 
 
 def _can_receive(core: Core, child: ChildSa) -> bool:
@@ -277,7 +286,7 @@ def _busy(core: Core) -> bool:
         sa.window.outstanding is not None
         or sa.queue
         or sa.postponed
-        or (sa.state is IkeState.ESTABLISHED and "half-open" in sa.timers)
+        or (sa.state is IkeState.ESTABLISHED and not sa.timers.keys().isdisjoint(_UNSETTLED))
         or sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_REQUEST, IkeState.AUTH_RESPONSE, IkeState.VERDICT)
         for sa in core.sas.values()
     )
