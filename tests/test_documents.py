@@ -10,13 +10,15 @@ from pathlib import Path
 from ikesim.ike.sa import TRANSITIONS, IkeState
 from tests.support import REPOSITORY
 
+STARTS = (IkeState.INIT_RESPONSE, IkeState.INTERMEDIATE_REQUEST, IkeState.AUTH_REQUEST)
+
 
 def state_diagram() -> str:
     """The states of an IKE SA as a Mermaid diagram."""
     names = {state: state.name.lower() for state in IkeState}
     lines = ["```mermaid", "stateDiagram-v2"]
     lines += [f"    {names[state]}: {state.value}" for state in IkeState]
-    lines += [f"    [*] --> {names[state]}" for state in (IkeState.INIT_RESPONSE, IkeState.AUTH_REQUEST)]
+    lines += [f"    [*] --> {names[state]}" for state in STARTS]
     lines += [
         f"    {names[before]} --> {names[after]}"
         for before, followers in TRANSITIONS.items()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ikesim.capture.keyring import IkeKey, Keyring
 from ikesim.capture.reader import Frame
 from ikesim.crypto.ciphers import CipherSuite
-from ikesim.crypto.exchange import public_length, supported
+from ikesim.crypto.exchange import answer_length, public_length, supported
 from ikesim.errors import IntegrityError, WireError
 from ikesim.esp.packet import EspError, InboundEsp
 from ikesim.wire.demux import DatagramKind, classify
@@ -108,9 +108,10 @@ class Inspector:
         return found
 
     def _open(self, found: Inspected, header: Header, message: Message, protected: Protected) -> None:
-        keys = self.keyring.ike.get((header.spi_i, header.spi_r))
-        if keys is None:
+        candidates = self.keyring.ike.get((header.spi_i, header.spi_r))
+        if candidates is None:
             return
+        keys = _fitting(candidates, header.from_initiator, protected)
         suite, sealed = keys.suite, bytes(protected.sealed)
         found.iv, found.icv = sealed[: suite.iv_length], sealed[len(sealed) - suite.icv_length :]
         plaintext = self._decrypt(found, keys, header.from_initiator, protected)
@@ -134,7 +135,7 @@ class Inspector:
             found.error = f"inside: {_words(error)}"
 
     def _decrypt(self, found: Inspected, keys: IkeKey, from_initiator: bool, protected: Protected) -> bytes | None:
-        key, integrity_key = (keys.ei, keys.ai) if from_initiator else (keys.er, keys.ar)
+        key, integrity_key = _direction(keys, from_initiator)
         try:
             padded = keys.suite.open(key, integrity_key, aad=bytes(protected.aad), sealed=bytes(protected.sealed))
             found.icv_ok = True
@@ -167,6 +168,22 @@ class Inspector:
         return found
 
 
+def _direction(keys: IkeKey, from_initiator: bool) -> tuple[bytes, bytes]:
+    return (keys.ei, keys.ai) if from_initiator else (keys.er, keys.ar)
+
+
+def _fitting(candidates: tuple[IkeKey, ...], from_initiator: bool, protected: Protected) -> IkeKey:
+    """The keys under which a message verifies; of those that were renewed the last where none does."""
+    for keys in candidates[:-1]:
+        key, integrity_key = _direction(keys, from_initiator)
+        try:
+            keys.suite.open(key, integrity_key, aad=bytes(protected.aad), sealed=bytes(protected.sealed))
+        except IntegrityError:
+            continue
+        return keys
+    return candidates[-1]
+
+
 def _decrypt_unverified(suite: CipherSuite, key: bytes, sealed: bytes) -> bytes | None:
     """What a message whose check value does not fit says all the same, for those who look for the cause.
 
@@ -189,7 +206,8 @@ def _damage(message: Message) -> str:
         except WireError as error:
             return f"{name(PayloadType, raw.kind)}: {_words(error)}"
         if isinstance(payload, KE) and supported(payload.method):
-            expected = public_length(payload.method)
+            length = answer_length if message.header.is_response else public_length
+            expected = length(payload.method)
             if len(payload.data) != expected:
                 group = name(KeyExchangeId, payload.method)
                 return f"KE: {len(payload.data)} octets where {group} has {expected}"

@@ -51,8 +51,8 @@ class EspKey:
 class Keyring:
     """Keys by SPIs. `problems` names the rows that were passed over, and why (no row's secrets)."""
 
-    ike: Mapping[tuple[bytes, bytes], IkeKey] = field(default_factory=dict)
-    """By initiator's and responder's SPI."""
+    ike: Mapping[tuple[bytes, bytes], tuple[IkeKey, ...]] = field(default_factory=dict)
+    """By initiator's and responder's SPI; several, in order, where IKE_INTERMEDIATE renewed them."""
     esp: Mapping[tuple[str, bytes], EspKey] = field(default_factory=dict)
     """By destination address and SPI."""
     problems: tuple[str, ...] = ()
@@ -62,12 +62,13 @@ class Keyring:
         """Read a profile folder. Raises UsageError when it is none or cannot be read."""
         if not directory.is_dir():
             raise UsageError(f"{directory} is not a folder of keys (ikesim run --keys DIR writes one)")
-        ike: dict[tuple[bytes, bytes], IkeKey] = {}
+        ike: dict[tuple[bytes, bytes], tuple[IkeKey, ...]] = {}
         esp: dict[tuple[str, bytes], EspKey] = {}
         problems: list[str] = []
         for where, row in _rows(directory / IKE_TABLE):
             try:
-                ike[_octets(row[0]), _octets(row[1])] = _ike_key(row)
+                spis = _octets(row[0]), _octets(row[1])
+                ike[spis] = (*ike.get(spis, ()), _ike_key(row))
             except (ValueError, IndexError, UnsupportedAlgorithmError) as error:
                 problems.append(f"{where}: {_cause(error)}")
         for where, row in _rows(directory / ESP_TABLE):

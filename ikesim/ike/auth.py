@@ -43,7 +43,7 @@ VERDICT_TIME = 10.0
 # what comes and goes
 
 
-def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None) -> None:
+def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None, other: bytes = b"") -> None:
     """Send IKE_AUTH: IDi, CERT, CERTREQ, IDr, AUTH, and the first CHILD SA (RFC 7296 1.2)."""
     connection = core.connection(sa)
     try:
@@ -62,7 +62,7 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
     if expected is not None:
         payloads.append(IDr(expected.type, expected.data))
     payloads.append(own.auth)
-    task = AuthTask(init=init)
+    task = AuthTask(init=init, other=other)
     if connection.children:
         task.offer = child.make_offer(core, connection.children[0], with_exchange=False)
         payloads += child.offer_payloads(task.offer)
@@ -394,6 +394,7 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
         core.wake(old)
     # AUTH covered them once; from here on nothing needs them, and they are the largest part of an idle SA.
     sa.init_request = sa.init_response = b""
+    sa.intermediate = None
 
 
 def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child.ChildFailure, now: float) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 from ikesim.crypto.ciphers import CipherSuite
 from ikesim.crypto.prf import Prf, prf
 from ikesim.errors import NotFoundError
-from ikesim.ike import events
+from ikesim.ike import events, intauth
 from ikesim.ike.config import ConnectionConfig, EndpointConfig
 from ikesim.ike.cookies import CookieJar
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import seal_message
-from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.sa import HALF_OPEN, ChildSa, ChildState, IkeSa, IkeState, InstalledIke
 from ikesim.ike.tasks import Task
 from ikesim.ike.timers import Timers
 from ikesim.ike.window import Counters, Origin, Outstanding
@@ -28,6 +28,7 @@ from ikesim.reasons import Reason
 from ikesim.wire.address import Path
 from ikesim.wire.message import HEADER_OCTETS, Flags, Header, encode_message, encode_payloads
 from ikesim.wire.payloads import Payload
+from ikesim.wire.registry import ExchangeType
 
 NON_ESP_MARKER = bytes(4)
 VERSION = 0x20
@@ -169,7 +170,7 @@ class Core:
         sa.began = self.next_sequence()
         self.by_spi[sa.spi_local] = sa.id
         self.peer_spis[sa.spi_i] = self.peer_spis.get(sa.spi_i, 0) + 1
-        if sa.state is IkeState.AUTH_REQUEST:
+        if sa.state in HALF_OPEN and not sa.initiator:
             self.half_open += 1
 
     def index_peer(self, sa: IkeSa) -> None:
@@ -301,6 +302,8 @@ class Core:
         if hooks.before_protect is not None:
             changed = hooks.before_protect(sa.id, plaintext, replace(header, next_payload=first_payload))
             plaintext = plaintext if changed is None else changed
+        if exchange == ExchangeType.IKE_INTERMEDIATE:
+            intauth.cover(self.prf(sa), sa, header, first_payload, plaintext)
         if hooks.before_header is not None:
             header = hooks.before_header(sa.id, header) or header
         if sa.keys is None:
@@ -341,7 +344,7 @@ class Core:
     ) -> None:
         """An SA does not come up: report it, and forget it at once or (`linger`) after the half-open timeout."""
         self.report_refusal(sa.id, sa.connection, by, reason, now, decision, detail, authenticated)
-        if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
+        if sa.state in HALF_OPEN:
             self.leave_half_open(sa)
         sa.pending = None
         sa.queue.clear()
@@ -395,7 +398,7 @@ class Core:
         With `linger` it goes on answering retransmissions of the peer's last request, until the half-open timeout.
         """
         reported = sa.state in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE)
-        if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
+        if sa.state in HALF_OPEN:
             self.leave_half_open(sa)
         for child in list(sa.children.values()):
             self.remove_child(sa, child, reason, now)
@@ -425,6 +428,12 @@ class Core:
                 other.sending = True
         if not quiet:
             self.emit(events.ChildDown, now, sa=sa.id, child=child.id, name=child.name, reason=reason)
+
+    def installed(self, sa: IkeSa) -> None:
+        """Tell the on_install hook that an IKE SA has (other) keys."""
+        hook = self.ports.hooks.on_install
+        if hook is not None and sa.keys is not None and sa.suite is not None:
+            hook(sa.id, InstalledIke(sa.spi_i, sa.spi_r, sa.suite, sa.keys, sa.path))
 
     def prf(self, sa: IkeSa) -> Prf:
         """The SA's pseudorandom function."""

@@ -8,7 +8,7 @@ network raises.
 from collections.abc import Callable, Sequence
 
 from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
-from ikesim.ike import auth, create_child, events, informational, init, rekey_ike, traffic, unique
+from ikesim.ike import auth, create_child, events, informational, init, intermediate, rekey_ike, traffic, unique
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import VERSION, Core
 from ikesim.ike.digest import state_digest
@@ -16,8 +16,17 @@ from ikesim.ike.grammar import Form, is_protected, recognise
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import open_message
-from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
-from ikesim.ike.tasks import AuthTask, CreateChildTask, DeleteTask, InformTask, InitTask, RekeyIkeTask, Task
+from ikesim.ike.sa import AWAITED_EXCHANGE, HALF_OPEN, UNANSWERED, ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.tasks import (
+    AuthTask,
+    CreateChildTask,
+    DeleteTask,
+    InformTask,
+    InitTask,
+    IntermediateTask,
+    RekeyIkeTask,
+    Task,
+)
 from ikesim.ike.window import Arrival, Origin, Outstanding, digest
 from ikesim.pki.decision import TrustDecision
 from ikesim.pki.fetching import FetchResult
@@ -234,7 +243,10 @@ class Endpoint:
             self._receive_without_sa(octets, header, origin, now)
         elif header.from_initiator == sa.initiator:
             core.counters.add("ike-wrong-direction")
-        elif isinstance(asked := _asked(sa), AuthTask) and header.exchange == ExchangeType.IKE_SA_INIT:
+        elif (
+            isinstance(asked := _asked(sa), AuthTask | IntermediateTask)
+            and header.exchange == ExchangeType.IKE_SA_INIT
+        ):
             kept = init.keep_other_answer(sa, asked, octets)
             core.counters.add("init-answers-kept" if kept else "ike-wrong-exchange")
         elif is_protected(header.exchange) and (header.spi_i, header.spi_r) != (sa.spi_i, sa.spi_r):
@@ -301,9 +313,8 @@ class Endpoint:
         if arrival is not Arrival.NEW:
             core.counters.add(f"requests-{arrival.value}")
             return
-        expected = header.exchange == ExchangeType.IKE_AUTH
-        if sa.state is IkeState.AUTH_REQUEST:
-            if not expected:
+        if sa.state in AWAITED_EXCHANGE:
+            if header.exchange != AWAITED_EXCHANGE[sa.state]:
                 core.counters.add("requests-before-auth")
                 return
         elif sa.state not in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE):
@@ -337,6 +348,9 @@ class Endpoint:
 
     def _handle_request(self, sa: IkeSa, message: Message, now: float) -> None:
         core = self.core
+        if sa.state is IkeState.INTERMEDIATE_REQUEST:
+            intermediate.handle_request(core, sa, message, now)
+            return
         if sa.state is IkeState.AUTH_REQUEST:
             auth.handle_request(core, sa, message, now)
             return
@@ -366,7 +380,7 @@ class Endpoint:
         core.emit(events.Anomaly, now, what=str(error), rule=rule, sa=sa.id)
         if error.notify is not None:
             core.respond(sa, exchange, [Notify(error.notify, error.data)])
-        if sa.state in (IkeState.AUTH_REQUEST, IkeState.VERDICT):
+        if sa.state in HALF_OPEN:
             core.refuse(sa, "us", error.reason, now, detail=str(error), linger=True)
         elif error.notify == NotifyType.INVALID_SYNTAX:
             core.close(sa, error.reason, now, linger=True)
@@ -403,6 +417,8 @@ class Endpoint:
     def _handle_response(self, sa: IkeSa, message: Message, task: Task, now: float) -> None:
         core = self.core
         match task:
+            case IntermediateTask():
+                intermediate.handle_response(core, sa, message, task, now)
             case AuthTask():
                 if not init.try_other_answer(core, sa, message, task, now):
                     auth.handle_response(core, sa, message, task, now)
@@ -420,7 +436,7 @@ class Endpoint:
         core = self.core
         rule = error.rule if isinstance(error, WireError) else "RFC 7296 2.21"
         core.emit(events.Anomaly, now, what=str(error), rule=rule, sa=sa.id)
-        if sa.state in (IkeState.AUTH_RESPONSE, IkeState.VERDICT):
+        if sa.state in UNANSWERED or sa.state is IkeState.VERDICT:
             core.refuse(sa, "us", error.reason, now, detail=str(error), authenticated=True)
         else:
             core.close(sa, error.reason, now)
@@ -515,9 +531,8 @@ class Endpoint:
 
     def _nobody_answers(self, sa: IkeSa, now: float) -> None:
         core = self.core
-        if sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_RESPONSE):
-            where = "IKE_SA_INIT" if sa.state is IkeState.INIT_RESPONSE else "IKE_AUTH"
-            detail = f"no answer to {where} from {sa.path.remote}"
+        if sa.state in UNANSWERED:
+            detail = f"no answer to {UNANSWERED[sa.state]} from {sa.path.remote}"
             core.refuse(sa, "nobody-answered", Reason.NOBODY_ANSWERED, now, detail=detail)
             return
         if sa.state is not IkeState.ESTABLISHED:
@@ -529,8 +544,9 @@ class Endpoint:
             init.initiate(core, connection.name, now)
 
     def _expire_half_open(self, sa: IkeSa, now: float) -> None:
-        if sa.state is IkeState.AUTH_REQUEST:
-            self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail="IKE_AUTH never came")
+        if sa.state in AWAITED_EXCHANGE:
+            detail = f"{AWAITED_EXCHANGE[sa.state].name} never came"
+            self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail=detail)
         elif sa.state in (IkeState.REFUSED, IkeState.DELETED):
             self.core.close(sa, Reason.DELETED_BY_US, now)
         elif sa.replaced_by is not None:
@@ -574,7 +590,7 @@ class Endpoint:
         if sa.state is not IkeState.ESTABLISHED:
             if sa.pending is not None:
                 auth.abandon(core, sa, reason, now)
-            elif sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_RESPONSE):
+            elif sa.state in UNANSWERED:
                 core.refuse(sa, "us", reason, now)
         elif sa.window.outstanding is not None and reason is Reason.LIFETIME_EXPIRED:
             core.close(sa, reason, now)

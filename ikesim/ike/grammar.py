@@ -49,6 +49,9 @@ class Form(StrEnum):
     INIT_REQUEST = "IKE_SA_INIT request"
     INIT_RESPONSE = "IKE_SA_INIT response"
     INIT_NOTIFY = "IKE_SA_INIT response without an SA"
+    INTERMEDIATE_REQUEST = "IKE_INTERMEDIATE request"
+    INTERMEDIATE_RESPONSE = "IKE_INTERMEDIATE response"
+    INTERMEDIATE_NOTIFY = "IKE_INTERMEDIATE response without a key exchange"
     AUTH_REQUEST = "IKE_AUTH request"
     AUTH_RESPONSE = "IKE_AUTH response"
     AUTH_NOTIFY = "IKE_AUTH response without an identity"
@@ -126,6 +129,9 @@ RULES: tuple[Rule, ...] = (
         present=(T.SA,),
     ),
     Rule(Form.INIT_NOTIFY, X.IKE_SA_INIT, True, False, {T.N: (1, ANY), T.V: _MANY}, absent=(T.SA,)),
+    Rule(Form.INTERMEDIATE_REQUEST, X.IKE_INTERMEDIATE, False, True, {T.KE: _ONE, **_EXTRA}),
+    Rule(Form.INTERMEDIATE_RESPONSE, X.IKE_INTERMEDIATE, True, True, {T.KE: _ONE, **_EXTRA}, present=(T.KE,)),
+    Rule(Form.INTERMEDIATE_NOTIFY, X.IKE_INTERMEDIATE, True, True, {T.N: (1, ANY), T.V: _MANY}, absent=(T.KE,)),
     Rule(Form.AUTH_REQUEST, X.IKE_AUTH, False, True, {T.IDi: _ONE, T.IDr: _MAYBE, **_AUTH}, together=_FIRST_CHILD),
     Rule(
         Form.AUTH_RESPONSE,

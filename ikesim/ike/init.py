@@ -5,14 +5,21 @@ from collections.abc import Iterable
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import auth, nat, own
+from ikesim.ike import intermediate, nat, own
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.ids import SaId
-from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
-from ikesim.ike.sa import IkeSa, IkeState, InstalledIke
-from ikesim.ike.tasks import AuthTask, InitTask
+from ikesim.ike.negotiation import (
+    accepted,
+    algorithms,
+    choose,
+    key_exchange_methods,
+    numbered,
+    offers_additional,
+)
+from ikesim.ike.sa import AWAITED_EXCHANGE, IkeSa, IkeState, Intermediate
+from ikesim.ike.tasks import AuthTask, InitTask, IntermediateTask
 from ikesim.ike.window import Origin, digest
 from ikesim.reasons import Reason
 from ikesim.wire.address import Path
@@ -76,6 +83,8 @@ def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
         payloads.append(Notify(NotifyType.COOKIE, task.cookie))
     payloads += [SA(task.proposals), KE(task.method, pair.public), Nonce(task.nonce)]
     payloads += _common_notifies(core, sa.spi_i, NO_SPI, sa.path)
+    if offers_additional(task.proposals):
+        payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     sa.window.next_send = 0
     core.request(sa, ExchangeType.IKE_SA_INIT, payloads, task, now)
     assert sa.window.outstanding is not None
@@ -109,6 +118,9 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
         raise _malformed("the responder chose a proposal that was not offered")
     if algorithms(chosen).key_exchange != public.method or public.method not in task.pairs:
         raise _malformed("the responder's key exchange is of another method than the one chosen")
+    additional = algorithms(chosen).additional
+    if additional and message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is None:
+        raise _malformed("the responder chose key exchanges for which it has no IKE_INTERMEDIATE")
     try:
         shared = exchange.agree(task.pairs[public.method], public.data)
     except KeyExchangeError as error:
@@ -128,15 +140,13 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
     connection = core.connection(sa)
     if sa.nat_local or sa.nat_remote or connection.mobike:
         sa.path, sa.marked = nat.later_path(connection, sa)
-    installed(core, sa)
+    core.installed(sa)
     first = sa.state is IkeState.INIT_RESPONSE
-    if first:
-        sa.move(IkeState.AUTH_RESPONSE)
-    auth.send_request(core, sa, now, task if first and task.cookie else None)
+    intermediate.proceed(core, sa, now, task if first and task.cookie else None)
 
 
-def keep_other_answer(sa: IkeSa, task: AuthTask, octets: bytes) -> bool:
-    """Keep a second answer to IKE_SA_INIT, from another responder SPI; False where none is of use.
+def keep_other_answer(sa: IkeSa, task: AuthTask | IntermediateTask, octets: bytes) -> bool:
+    """Keep a second answer to IKE_SA_INIT, from another responder SPI, for IKE_AUTH; False where none is of use.
 
     Who is loaded answers only the request that brings its COOKIE back. Two answers mean that somebody forged a
     COOKIE, and that the first answer was to our request without it, which is not the one that our AUTH covers.
@@ -226,7 +236,7 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     known = core.init_requests.get(mark)
     if known is not None:
         sa = core.sas[known]
-        if sa.state is IkeState.AUTH_REQUEST:
+        if sa.state in AWAITED_EXCHANGE and sa.window.next_receive == 1:
             sa.origin = origin
             core.repeat_response(sa)
         return
@@ -245,7 +255,8 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     if not candidates:
         _turn_away(core, header, origin, now, Reason.NO_CONNECTION, f"no connection for {origin.path.remote.host}")
         return
-    chosen = _choose(offered.proposals, candidates)
+    extended = message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
+    chosen = _choose(offered.proposals, candidates, extended)
     if chosen is None:
         _turn_away(core, header, origin, now, Reason.PROPOSAL_MISMATCH, "no proposal in common")
         return
@@ -262,7 +273,7 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     sa = IkeSa(
         id=core.new_id("ike"),
         initiator=False,
-        state=IkeState.AUTH_REQUEST,
+        state=IkeState.INTERMEDIATE_REQUEST if algorithms(chosen).additional else IkeState.AUTH_REQUEST,
         spi_i=header.spi_i,
         spi_r=core.new_ike_spi(),
         path=origin.path,
@@ -277,18 +288,27 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     core.add(sa)
     core.init_requests[mark] = sa.id
     _learn(core, sa, message, origin.path)
-    _respond(core, sa, chosen, answer, candidates)
+    _respond(core, sa, chosen, answer, candidates, extended)
     _derive(core, sa, chosen, shared)
-    installed(core, sa)
+    core.installed(sa)
     core.timers.set(sa, "half-open", now + core.config.half_open_timeout)
 
 
-def _respond(core: Core, sa: IkeSa, chosen: Proposal, public: bytes, candidates: Iterable[ConnectionConfig]) -> None:
+def _respond(
+    core: Core,
+    sa: IkeSa,
+    chosen: Proposal,
+    public: bytes,
+    candidates: Iterable[ConnectionConfig],
+    extended: bool,
+) -> None:
     method = algorithms(chosen).key_exchange
     assert method is not None and sa.origin is not None
     payloads: list[Payload] = [SA((chosen,)), KE(method, public), Nonce(sa.nonce_r)]
     payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path)
     payloads.append(Notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
+    if extended:
+        payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     hashes = dict.fromkeys(item for connection in candidates for item in core.authorities(connection.name))
     if hashes:
         payloads.append(CERTREQ(CertEncoding.X509_SIGNATURE, b"".join(hashes)))
@@ -314,9 +334,10 @@ def _turn_away(core: Core, header: Header, origin: Origin, now: float, reason: R
     core.report_refusal(None, None, "us", reason, now, detail=detail)
 
 
-def _choose(offered: tuple[Proposal, ...], candidates: Iterable[ConnectionConfig]) -> Proposal | None:
+def _choose(offered: tuple[Proposal, ...], candidates: Iterable[ConnectionConfig], extended: bool) -> Proposal | None:
+    """`extended`: the initiator has IKE_INTERMEDIATE, without which there are no additional key exchanges."""
     for connection in candidates:
-        chosen = choose(offered, connection.proposals, connection.prefer)
+        chosen = choose(offered, connection.proposals, connection.prefer, additional=extended)
         if chosen is not None:
             return chosen
     return None
@@ -345,13 +366,7 @@ def _derive(core: Core, sa: IkeSa, chosen: Proposal, shared: bytes) -> None:
     sa.keys = schedule.ike_keys(
         core.prf(sa), sa.suite, ni=sa.nonce_i, nr=sa.nonce_r, spi_i=sa.spi_i, spi_r=sa.spi_r, shared=shared
     )
-
-
-def installed(core: Core, sa: IkeSa) -> None:
-    """Tell the on_install hook that an IKE SA has its keys."""
-    hook = core.ports.hooks.on_install
-    if hook is not None and sa.keys is not None and sa.suite is not None:
-        hook(sa.id, InstalledIke(sa.spi_i, sa.spi_r, sa.suite, sa.keys, sa.path))
+    sa.intermediate = Intermediate(picked.additional) if picked.additional else None
 
 
 def is_first_request(header: Header) -> bool:

@@ -1,10 +1,11 @@
 """Which algorithms two peers agree on: proposals from configuration keywords, and the choice (RFC 7296 2.7, 3.3).
 
-The keywords are strongSwan's ("aes128gcm16-prfsha256-x25519"), so that a proposal can be carried from one
-configuration to the other.
+The keywords are strongSwan's ("aes128gcm16-prfsha256-x25519-ke1_mlkem768"), so that a proposal can be carried from
+one configuration to the other.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -16,7 +17,6 @@ from ikesim.wire.registry import IntegrityId as I
 from ikesim.wire.registry import KeyExchangeId as K
 from ikesim.wire.registry import PrfId as P
 
-_KE = int(TransformType.KE)
 AEAD_ENCRYPTION = frozenset(
     (E.AES_CCM_8, E.AES_CCM_12, E.AES_CCM_16, E.AES_GCM_8, E.AES_GCM_12, E.AES_GCM_16, E.CHACHA20_POLY1305)
 )
@@ -78,6 +78,15 @@ KEY_EXCHANGE_KEYWORDS = {
     "mlkem768": K.ML_KEM_768,
     "mlkem1024": K.ML_KEM_1024,
 }
+ADDITIONAL_EXCHANGES = tuple(kind for kind in TransformType if kind >= TransformType.ADDKE1)
+"""Transform types of the key exchanges after the first, in the order in which they are made (RFC 9370 2.2.1)."""
+NO_EXCHANGE = "none"
+"""In "ke1_none": it will do without this exchange."""
+_ADDITIONAL = frozenset(ADDITIONAL_EXCHANGES)
+_EXCHANGES = (TransformType.KE, *ADDITIONAL_EXCHANGES)
+_OPTIONAL = _ADDITIONAL | {TransformType.INTEG, TransformType.KE, TransformType.ESN}
+"""Types that we may do without when the peer's offer has NONE among them."""
+_ADDITIONAL_KEYWORD = re.compile(r"ke([1-7])_(\w+)")
 ESN_KEYWORDS = {"noesn": EsnId.NO_ESN, "esn": EsnId.ESN}
 
 # strongSwan's rule: an IKE proposal without a PRF takes those of its integrity algorithms.
@@ -102,6 +111,7 @@ def parse_ike_proposal(text: str) -> Proposal:
         transforms += [Transform(TransformType.PRF, number) for number in derived]
         kinds = _by_type(transforms)
     _check_encryption(text, kinds)
+    _check_exchanges(text, kinds)
     if TransformType.PRF not in kinds:
         raise ValueError(f"proposal {text!r} has no PRF: add one of {', '.join(PRF_KEYWORDS)}")
     if TransformType.KE not in kinds:
@@ -119,6 +129,7 @@ def parse_esp_proposal(text: str, *, esn: bool = False) -> Proposal:
     transforms = _transforms(text, {}, esn=True)
     kinds = _by_type(transforms)
     _check_encryption(text, kinds)
+    _check_exchanges(text, kinds)
     if TransformType.ESN not in kinds:
         transforms.append(Transform(TransformType.ESN, EsnId.ESN if esn else EsnId.NO_ESN))
     return Proposal(0, ProtocolId.ESP, b"", tuple(transforms))
@@ -135,6 +146,11 @@ def _transforms(text: str, prf: Mapping[str, int], *, esn: bool) -> list[Transfo
     for word in text.lower().split("-"):
         if word in ENCRYPTION_KEYWORDS:
             found.append(ENCRYPTION_KEYWORDS[word])
+            continue
+        additional = _ADDITIONAL_KEYWORD.fullmatch(word)
+        if additional is not None and additional[2] in (NO_EXCHANGE, *KEY_EXCHANGE_KEYWORDS):
+            kind = ADDITIONAL_EXCHANGES[int(additional[1]) - 1]
+            found.append(Transform(kind, KEY_EXCHANGE_KEYWORDS.get(additional[2], 0)))
             continue
         for kind, table in tables:
             if word in table:
@@ -171,6 +187,15 @@ def _check_encryption(text: str, kinds: Mapping[int, Sequence[Transform]]) -> No
         raise ValueError(f"proposal {text!r} has no integrity algorithm: add sha256, say")
 
 
+def _check_exchanges(text: str, kinds: Mapping[int, Sequence[Transform]]) -> None:
+    if not _ADDITIONAL & kinds.keys():
+        return
+    if TransformType.KE not in kinds:
+        raise ValueError(f"proposal {text!r} has an additional key exchange without a first one (RFC 9370 2.2.1)")
+    if _first_distinct([kinds[kind] for kind in _EXCHANGES if kind in kinds]) is None:
+        raise ValueError(f"proposal {text!r} would use one key exchange method twice (RFC 9370 2.2.1)")
+
+
 @dataclass(frozen=True, slots=True)
 class Algorithms:
     """One chosen algorithm of each kind; None where the proposal has none (KE 0 is NONE)."""
@@ -181,6 +206,8 @@ class Algorithms:
     prf: int | None
     key_exchange: int | None
     esn: bool
+    additional: tuple[int, ...] = ()
+    """The methods of the key exchanges after the first, in order (RFC 9370)."""
 
 
 def algorithms(proposal: Proposal) -> Algorithms:
@@ -204,6 +231,7 @@ def _algorithms(transforms: tuple[Transform, ...]) -> Algorithms:
         prf=prf.id if prf else None,
         key_exchange=exchange.id if exchange and exchange.id else None,
         esn=bool(esn and esn.id == EsnId.ESN),
+        additional=tuple(chosen[kind].id for kind in ADDITIONAL_EXCHANGES if kind in chosen and chosen[kind].id),
     )
 
 
@@ -217,13 +245,13 @@ def numbered(proposals: Iterable[Proposal], spi: bytes = b"") -> tuple[Proposal,
 def without_key_exchange(proposals: Iterable[Proposal]) -> tuple[Proposal, ...]:
     """ESP proposals as IKE_AUTH offers them: its CHILD SA has no key exchange of its own (RFC 7296 1.2)."""
     return tuple(
-        [Proposal(item.number, item.protocol, item.spi, _without(item.transforms, _KE)) for item in proposals]
+        [Proposal(item.number, item.protocol, item.spi, _without_exchanges(item.transforms)) for item in proposals]
     )
 
 
 @lru_cache(maxsize=256)
-def _without(transforms: tuple[Transform, ...], kind: int) -> tuple[Transform, ...]:
-    return tuple(item for item in transforms if item.type != kind)
+def _without_exchanges(transforms: tuple[Transform, ...]) -> tuple[Transform, ...]:
+    return tuple(item for item in transforms if item.type not in _EXCHANGES)
 
 
 def key_exchange_methods(proposals: Iterable[Proposal]) -> tuple[int, ...]:
@@ -235,43 +263,76 @@ def key_exchange_methods(proposals: Iterable[Proposal]) -> tuple[int, ...]:
     )
 
 
-def choose(offered: Sequence[Proposal], own: Sequence[Proposal], prefer: str = "ours") -> Proposal | None:
+def offers_additional(proposals: Iterable[Proposal]) -> bool:
+    """Whether proposals have key exchanges after the first."""
+    return any(item.type in _ADDITIONAL and item.id for proposal in proposals for item in proposal.transforms)
+
+
+def choose(
+    offered: Sequence[Proposal], own: Sequence[Proposal], prefer: str = "ours", *, additional: bool = True
+) -> Proposal | None:
     """The proposal to accept, with one transform a type, the peer's number and the peer's SPI; None if none fits.
 
     `prefer` says whose order decides, "ours" or "theirs". A proposal with a transform type that we do not know, or of
-    another protocol, is passed over (RFC 7296 3.3.6).
+    another protocol, is passed over (RFC 7296 3.3.6). Without `additional` there is no way to make key exchanges
+    after the first, so that only NONE will do for them.
     """
     pairs = product(own, offered) if prefer == "ours" else (pair[::-1] for pair in product(offered, own))
     for ours, theirs in pairs:
         if theirs.protocol != ours.protocol:
             continue
-        transforms = _agree(theirs.transforms, ours.transforms, prefer)
+        transforms = _agree(theirs.transforms, ours.transforms, prefer, additional)
         if transforms is not None:
             return Proposal(theirs.number, theirs.protocol, theirs.spi, transforms)
     return None
 
 
-def _agree(theirs: tuple[Transform, ...], ours: tuple[Transform, ...], prefer: str) -> tuple[Transform, ...] | None:
+def _agree(
+    theirs: tuple[Transform, ...], ours: tuple[Transform, ...], prefer: str, additional: bool
+) -> tuple[Transform, ...] | None:
     offered, accepted = _by_type(theirs), _by_type(ours)
-    chosen: list[Transform] = []
+    options: dict[int, list[Transform]] = {}
     for kind in sorted(offered.keys() | accepted.keys()):
         first, second = (accepted, offered) if prefer == "ours" else (offered, accepted)
         if kind not in offered:
             # RFC 7296 3.3.3: an ESP proposal without ESN means NO_ESN; anything else we require must be offered.
-            if kind == TransformType.ESN and any(item.id == EsnId.NO_ESN for item in accepted[kind]):
+            optional = kind == TransformType.ESN or kind in _ADDITIONAL
+            if optional and any(item.id == 0 for item in accepted[kind]):
                 continue
             return None
         if kind not in accepted:
-            none = next((item for item in offered[kind] if item.id == 0 and _known(item)), None)
-            if none is None or kind not in (TransformType.INTEG, TransformType.KE, TransformType.ESN):
+            options[kind] = [item for item in offered[kind] if item.id == 0 and _known(item)][:1]
+            if not options[kind] or kind not in _OPTIONAL:
                 return None
-            chosen.append(none)
             continue
-        both = next((item for item in first[kind] if item in second[kind] and _known(item)), None)
-        if both is None:
+        both = [item for item in first[kind] if item in second[kind] and _known(item)]
+        if kind in _ADDITIONAL and not additional:
+            both = [item for item in both if item.id == 0]
+        if not both:
             return None
-        chosen.append(both)
-    return tuple(chosen)
+        options[kind] = both
+    exchanges = [kind for kind in _EXCHANGES if kind in options]
+    if len(exchanges) > 1:
+        distinct = _first_distinct([options[kind] for kind in exchanges])
+        if distinct is None:
+            return None
+        options |= {kind: [item] for kind, item in zip(exchanges, distinct, strict=True)}
+    return tuple(items[0] for items in options.values())
+
+
+def _first_distinct(options: Sequence[Sequence[Transform]]) -> tuple[Transform, ...] | None:
+    """The first choice of one transform from each list, by the order of the lists, that has no method twice."""
+    return next(_distinct(options, frozenset()), None)
+
+
+def _distinct(options: Sequence[Sequence[Transform]], used: frozenset[int]) -> Iterator[tuple[Transform, ...]]:
+    if not options:
+        yield ()
+        return
+    for item in dict.fromkeys(options[0]):
+        if item.id not in used:
+            for rest in _distinct(options[1:], used | {item.id} if item.id else used):
+                yield (item, *rest)
 
 
 def _known(item: Transform) -> bool:
@@ -290,14 +351,17 @@ def accepted(answer: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposa
         if (proposal.number, proposal.protocol) != (choice.number, choice.protocol):
             continue
         kinds = [item.type for item in choice.transforms]
-        required = {item.type for item in proposal.transforms}
-        optional = {TransformType.INTEG, TransformType.KE, TransformType.ESN} - required
-        if len(set(kinds)) != len(kinds) or not required - {TransformType.ESN} <= set(kinds) <= required | optional:
+        offer = {item.type for item in proposal.transforms}
+        waived = {item.type for item in proposal.transforms if item.type in _ADDITIONAL and item.id == 0}
+        optional = {TransformType.INTEG, TransformType.KE, TransformType.ESN} - offer
+        required = offer - waived - {TransformType.ESN}
+        if len(set(kinds)) != len(kinds) or not required <= set(kinds) <= offer | optional:
             return None
         for item in choice.transforms:
             if item not in proposal.transforms and not (item.type in optional and item.id == 0):
                 return None
-        return choice
+        methods = [item.id for item in choice.transforms if item.type in _EXCHANGES and item.id]
+        return choice if len(set(methods)) == len(methods) else None
     return None
 
 
@@ -314,6 +378,10 @@ def _keyword(item: Transform) -> str:
         return ""
     if item.type == TransformType.ESN:
         return "esn" if item.id == EsnId.ESN else ""
+    if item.type in _ADDITIONAL:
+        method = next((word for word, number in KEY_EXCHANGE_KEYWORDS.items() if number == item.id), None)
+        label = ADDITIONAL_EXCHANGES.index(item.type) + 1
+        return f"ke{label}_{method or (f'group{item.id}' if item.id else NO_EXCHANGE)}"
     names: dict[int, tuple[str, Mapping[str, int]]] = {
         TransformType.INTEG: ("integrity", INTEGRITY_KEYWORDS),
         TransformType.PRF: ("prf", PRF_KEYWORDS),

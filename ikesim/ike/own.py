@@ -6,6 +6,7 @@ from functools import lru_cache
 from ikesim.crypto import schedule
 from ikesim.crypto.signatures import SignatureScheme, Signing, choose_signing, encode_auth
 from ikesim.errors import CryptoError, NotFoundError, ProtocolError, UsageError
+from ikesim.ike import intauth
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.sa import IkeSa
@@ -129,13 +130,13 @@ def _issuers(store: TrustStore, held: LocalCertificate) -> set[bytes]:
 
 
 def auth_octets(core: Core, sa: IkeSa, id_body: bytes, *, ours: bool) -> bytes:
-    """The octets that AUTH covers (RFC 7296 2.15): that of our own AUTH, or of the peer's."""
+    """The octets that AUTH covers (RFC 7296 2.15, RFC 9242 3.3.2): that of our own AUTH, or of the peer's."""
     assert sa.keys is not None
     if ours == sa.initiator:
         message, nonce, key = sa.init_request, sa.nonce_r, sa.keys.pi
     else:
         message, nonce, key = sa.init_response, sa.nonce_i, sa.keys.pr
-    return schedule.auth_octets(message, nonce, core.prf(sa), key, id_body)
+    return schedule.auth_octets(message, nonce, core.prf(sa), key, id_body, intauth.int_auth(sa))
 
 
 def _unable(reason: Reason, detail: str) -> ProtocolError:

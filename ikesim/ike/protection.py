@@ -47,7 +47,7 @@ def open_message(sa: IkeSa, message: Message) -> Message | None:
         )
     plaintext = padded[: len(padded) - 1 - padded[-1]]
     if not frame.total:
-        return message.with_payloads(parse_payloads(frame.first_payload, plaintext))
+        return message.with_payloads(parse_payloads(frame.first_payload, plaintext), plaintext)
     response, message_id = message.header.is_response, message.header.message_id
     known, reassembly = sa.reassembly.get(response, (message_id, None))
     if reassembly is None or known != message_id:
@@ -57,7 +57,7 @@ def open_message(sa: IkeSa, message: Message) -> Message | None:
     if whole is None:
         return None
     del sa.reassembly[response]
-    return message.with_payloads(parse_payloads(reassembly.first_payload, whole))
+    return message.with_payloads(parse_payloads(reassembly.first_payload, whole), whole)
 
 
 def seal_message(

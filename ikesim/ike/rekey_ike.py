@@ -7,7 +7,7 @@ from ikesim.ike import child, events, lifetime, unique
 from ikesim.ike.core import Core
 from ikesim.ike.create_child import MAX_ATTEMPTS, later
 from ikesim.ike.grammar import Form
-from ikesim.ike.init import NONCE_OCTETS, installed
+from ikesim.ike.init import NONCE_OCTETS
 from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
 from ikesim.ike.sa import ChildState, IkeSa, IkeState
 from ikesim.ike.tasks import CreateChildTask, DeleteTask, RekeyIkeTask
@@ -202,7 +202,7 @@ def _make(
     fresh.establish(old.peer, now)
     core.index_peer(fresh)
     fresh.established_at = established_at
-    installed(core, fresh)
+    core.installed(fresh)
     return fresh
 
 

@@ -25,6 +25,7 @@ from ikesim.wire.address import Path
 from ikesim.wire.fragments import Reassembly
 from ikesim.wire.message import Message
 from ikesim.wire.proposals import Proposal
+from ikesim.wire.registry import ExchangeType
 from ikesim.wire.selectors import TrafficSelector
 
 
@@ -32,6 +33,8 @@ class IkeState(StrEnum):
     """What an IKE SA awaits."""
 
     INIT_RESPONSE = "awaits-init-response"
+    INTERMEDIATE_REQUEST = "awaits-intermediate-request"
+    INTERMEDIATE_RESPONSE = "awaits-intermediate-response"
     AUTH_REQUEST = "awaits-auth-request"
     AUTH_RESPONSE = "awaits-auth-response"
     VERDICT = "awaits-verdict"
@@ -45,9 +48,13 @@ class IkeState(StrEnum):
 
 
 TRANSITIONS: dict[IkeState, frozenset[IkeState]] = {
-    IkeState.INIT_RESPONSE: frozenset((IkeState.AUTH_RESPONSE, IkeState.CLOSED)),
+    IkeState.INIT_RESPONSE: frozenset((IkeState.INTERMEDIATE_RESPONSE, IkeState.AUTH_RESPONSE, IkeState.CLOSED)),
+    IkeState.INTERMEDIATE_REQUEST: frozenset((IkeState.AUTH_REQUEST, IkeState.REFUSED, IkeState.CLOSED)),
+    IkeState.INTERMEDIATE_RESPONSE: frozenset((IkeState.AUTH_RESPONSE, IkeState.REFUSED, IkeState.CLOSED)),
     IkeState.AUTH_REQUEST: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
-    IkeState.AUTH_RESPONSE: frozenset((IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)),
+    IkeState.AUTH_RESPONSE: frozenset(
+        (IkeState.INTERMEDIATE_RESPONSE, IkeState.VERDICT, IkeState.REFUSED, IkeState.CLOSED)
+    ),
     IkeState.VERDICT: frozenset((IkeState.ESTABLISHED, IkeState.REFUSED, IkeState.CLOSED)),
     IkeState.ESTABLISHED: frozenset((IkeState.DELETE_RESPONSE, IkeState.DELETED, IkeState.CLOSED)),
     IkeState.DELETE_RESPONSE: frozenset((IkeState.DELETED, IkeState.CLOSED)),
@@ -55,6 +62,21 @@ TRANSITIONS: dict[IkeState, frozenset[IkeState]] = {
     IkeState.DELETED: frozenset((IkeState.CLOSED,)),
     IkeState.CLOSED: frozenset(),
 }
+
+
+AWAITED_EXCHANGE = {
+    IkeState.INTERMEDIATE_REQUEST: ExchangeType.IKE_INTERMEDIATE,
+    IkeState.AUTH_REQUEST: ExchangeType.IKE_AUTH,
+}
+"""The one exchange that a responder takes from an initiator that it does not know yet."""
+HALF_OPEN = frozenset((*AWAITED_EXCHANGE, IkeState.VERDICT))
+"""States in which a responder does not know yet whom it talks to."""
+UNANSWERED = {
+    IkeState.INIT_RESPONSE: "IKE_SA_INIT",
+    IkeState.INTERMEDIATE_RESPONSE: "IKE_INTERMEDIATE",
+    IkeState.AUTH_RESPONSE: "IKE_AUTH",
+}
+"""States in which an initiator waits for the responder, and for what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +186,20 @@ class PendingVerdict:
 
 
 @dataclass(slots=True)
+class Intermediate:
+    """The IKE_INTERMEDIATE exchanges of an IKE SA that is not yet authenticated (RFC 9242, RFC 9370)."""
+
+    methods: tuple[int, ...]
+    """Of the key exchanges that are still to be made."""
+    done: int = 0
+    """How many exchanges are complete."""
+    covered_i: bytes = b""
+    """IntAuth over the initiator's messages so far."""
+    covered_r: bytes = b""
+    """IntAuth over the responder's."""
+
+
+@dataclass(slots=True)
 class IkeSa:
     """One IKE SA, at any stage of its life."""
 
@@ -190,6 +226,8 @@ class IkeSa:
     init_request: bytes = b""
     """The octets of the last IKE_SA_INIT request: AUTH covers them (RFC 7296 2.15)."""
     init_response: bytes = b""
+    intermediate: Intermediate | None = None
+    """Where there are exchanges between IKE_SA_INIT and IKE_AUTH; AUTH covers them."""
     peer_hashes: frozenset[int] | None = None
     """The hash algorithms that the peer announced (RFC 7427 4); None: it announced none."""
     authorities: tuple[bytes, ...] | None = None

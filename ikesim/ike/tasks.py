@@ -45,6 +45,16 @@ class ChildOffer:
 
 
 @dataclass(slots=True)
+class IntermediateTask:
+    """IKE_INTERMEDIATE with one additional key exchange."""
+
+    pair: KeyPair
+    init: InitTask | None = None
+    """As AuthTask.init."""
+    other: bytes = b""
+
+
+@dataclass(slots=True)
 class AuthTask:
     """IKE_AUTH."""
 
@@ -106,4 +116,4 @@ class InformTask:
     """The SA ends when this is answered (an initiator's refusal, RFC 7296 2.21.2)."""
 
 
-Task = InitTask | AuthTask | CreateChildTask | RekeyIkeTask | DeleteTask | InformTask
+Task = InitTask | IntermediateTask | AuthTask | CreateChildTask | RekeyIkeTask | DeleteTask | InformTask

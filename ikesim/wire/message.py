@@ -151,6 +151,8 @@ class Message:
     header: Header
     octets: bytes = field(repr=False)
     payloads: tuple[Raw, ...]
+    plaintext: bytes = field(default=b"", repr=False)
+    """The payload chain that decryption brought to light."""
     _first: dict[int, Raw] = field(init=False, repr=False, compare=False)
     """The first payload of each type."""
     _notifies: tuple[Notify, ...] | None = field(init=False, default=None, repr=False, compare=False)
@@ -219,9 +221,9 @@ class Message:
             self._notifies = self.all(Notify)
         return self._notifies
 
-    def with_payloads(self, payloads: tuple[Raw, ...]) -> Self:
-        """The same message with other payloads: those that decryption brought to light."""
-        return type(self)(self.header, self.octets, payloads)
+    def with_payloads(self, payloads: tuple[Raw, ...], plaintext: bytes | None = None) -> Self:
+        """The same message with other payloads: those that decryption brought to light, from `plaintext`."""
+        return type(self)(self.header, self.octets, payloads, self.plaintext if plaintext is None else plaintext)
 
     def protected(self) -> Protected | None:
         """The frame of the SK or SKF payload, None without one. Raises WireError where the fragment numbers lie."""

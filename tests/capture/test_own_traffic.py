@@ -16,6 +16,7 @@ from tests.capture.tshark import read
 MakePair = Callable[..., Pair]
 
 CERT, AUTH = "37", "39"
+HYBRID = "aes128gcm16-prfsha256-x25519-ke1_mlkem768-ke2_ecp256"
 CUSTOM = {
     "alice": {"listen": "127.0.0.1:5500", "listen_nat_t": "127.0.0.1:5501"},
     "bob": {"listen": "127.0.0.2:5500", "listen_nat_t": "127.0.0.2:5501"},
@@ -80,8 +81,9 @@ def test_tshark_reads_a_whole_conversation(
     assert len({packet["esp.spi"] for packet in esp}) == 4
 
 
-def test_the_inspector_reads_it_too(ike_pair: MakePair, tmp_path: Path) -> None:
-    conversation(ike_pair(), tmp_path)
+@pytest.mark.parametrize("proposal", ["aes128gcm16-prfsha256-x25519", HYBRID])
+def test_the_inspector_reads_it_too(ike_pair: MakePair, tmp_path: Path, proposal: str) -> None:
+    conversation(ike_pair(alice={"proposals": proposal}, bob={"proposals": proposal}), tmp_path)
     result = CliRunner().invoke(
         inspect, [str(tmp_path / "own.pcapng"), "--keys", str(tmp_path / "keys"), "--json"], catch_exceptions=False
     )
@@ -93,6 +95,14 @@ def test_the_inspector_reads_it_too(ike_pair: MakePair, tmp_path: Path) -> None:
     assert all(payload["decrypted"] and payload["icv_ok"] for payload in sealed)
     assert sum(message["kind"] == "esp" and "ICMP echo" in message["inner"] for message in messages) == 6
     assert not [message for message in messages if message["error"]]
+
+
+def test_the_keys_after_ike_intermediate_are_those_that_tshark_uses(ike_pair: MakePair, tmp_path: Path) -> None:
+    # Wireshark holds one row for a pair of SPIs, the last: it opens IKE_AUTH and all later messages.
+    conversation(ike_pair(alice={"proposals": HYBRID}, bob={"proposals": HYBRID}), tmp_path)
+    found = read(tmp_path / "own.pcapng", tmp_path / "keys", "isakmp.exchangetype", "isakmp.typepayload")
+    auth = [packet["isakmp.typepayload"].split(",") for packet in found if packet["isakmp.exchangetype"] == "35"]
+    assert len([kinds for kinds in auth if {CERT, AUTH} <= set(kinds)]) == 2
 
 
 def test_what_wireshark_cannot_open_is_said_once(ike_pair: MakePair, tmp_path: Path) -> None:

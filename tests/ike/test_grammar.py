@@ -83,7 +83,9 @@ def test_a_message_is_recognised(exchange: int, response: bool, payloads: list[P
         (36, [SECURITY, NONCE], "lacks payload KE"),
         (36, [SECURITY, NONCE, TSi(SELECTORS)], "lacks payload TSr"),
         (37, [SECURITY], "unexpected payload SA"),
-        (43, [NONCE], "not supported"),
+        (43, [NONCE], "lacks payload KE"),
+        (43, [EXCHANGE, EXCHANGE], "payload KE 2 times"),
+        (45, [NONCE], "not supported"),
     ],
 )
 def test_what_does_not_belong_is_invalid_syntax(exchange: int, payloads: list[Payload], said: str) -> None:

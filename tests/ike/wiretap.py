@@ -115,7 +115,7 @@ def sent(pair: Pair, host: SimHost, exchange: int | None = None, *, response: bo
 
 def is_ike(octets: bytes) -> bool:
     plain = octets[4:] if octets[:4] == MARKER else octets
-    return len(plain) >= 28 and int.from_bytes(plain[24:28]) == len(plain) and 34 <= plain[18] <= 37
+    return len(plain) >= 28 and int.from_bytes(plain[24:28]) == len(plain) and 34 <= plain[18] <= 44
 
 
 def times(pair: Pair, host: SimHost, exchange: int | None = None, *, response: bool | None = None) -> list[float]:
