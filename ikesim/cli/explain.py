@@ -184,7 +184,7 @@ def _of_endpoint(endpoint: Path, connection: str | None) -> "tuple[TrustPolicy, 
     config = loaded.endpoint
     if connection is not None and connection not in config.connections:
         raise NotFoundError(f"there is no connection {connection!r} in {endpoint}")
-    with PkiStore.open(loaded.state, key_protection=config.key_protection) as held:
+    with PkiStore.open(loaded.state, key_protection=config.key_protection, wrapping_key=loaded.wrapping_key) as held:
         store = held.snapshot()
     chosen = config.connections[connection] if connection is not None else None
     policy = build_policy(
@@ -213,7 +213,9 @@ def _forecast(endpoint: Path, connection: str | None, now: datetime, until: date
     from ikesim.pki.store import PkiStore
 
     loaded = load(endpoint)
-    with PkiStore.open(loaded.state, key_protection=loaded.endpoint.key_protection) as held:
+    with PkiStore.open(
+        loaded.state, key_protection=loaded.endpoint.key_protection, wrapping_key=loaded.wrapping_key
+    ) as held:
         store = held.snapshot()
     found = []
     for item in loaded.endpoint.connections.values():

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ikesim.cli.common import endpoint_option, json_option, print_json
+from ikesim.cli.pki_secrets import secret
+from ikesim.cli.stores import open_store, tell_daemon
 from ikesim.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from ikesim.configuration import LoadedConfig
-    from ikesim.pki.store import PkiStore
 
 KINDS = ("key-pair", "certificate-request", "local-certificate")
 
@@ -18,6 +19,9 @@ KINDS = ("key-pair", "certificate-request", "local-certificate")
 @click.group()
 def pki() -> None:
     """The PKI objects of one endpoint: key pairs, certificates, CRLs."""
+
+
+pki.add_command(secret)
 
 
 @pki.group()
@@ -35,7 +39,7 @@ def key() -> None:
 @json_option
 def generate(certificate_id: str, kind: str, size: int | None, endpoint: Path, as_json: bool) -> None:
     """Make the key pair ID in the endpoint's vault."""
-    _, store = _open(endpoint)
+    _, store = open_store(endpoint)
     pair = store.generate(certificate_id, kind, size)
     if as_json:
         print_json({"id": pair.id, "type": pair.kind, "size": pair.size, "fingerprint": f"sha256:{pair.fingerprint}"})
@@ -82,7 +86,7 @@ def request(
 
     if form == "der" and out is None:
         raise UsageError("a DER request is written to a file: add --out FILE")
-    loaded, store = _open(endpoint)
+    loaded, store = open_store(endpoint)
     profile = _profile(loaded, mail) if mail is not None else None
     if subject is None:
         if fqdn or email or ip:
@@ -118,8 +122,10 @@ def request(
 @json_option
 def load(file: Path, as_id: str | None, ca: str | None, crl: str | None, endpoint: Path, as_json: bool) -> None:
     """Load a certificate or CRL (PEM, DER, PKCS#7). What it is, is found out, unless said."""
-    loaded, store = _open(endpoint)
+    loaded, store = open_store(endpoint)
     result = store.load(file, as_id=as_id, ca=ca, crl=crl, profiles=tuple(loaded.endpoint.ca_profiles))
+    untold = tell_daemon(endpoint) if result.changed else None
+    warnings = [*result.warnings, *([untold] if untold else [])]
     if as_json:
         print_json(
             {
@@ -127,12 +133,12 @@ def load(file: Path, as_id: str | None, ca: str | None, crl: str | None, endpoin
                 "name": result.name,
                 "changed": result.changed,
                 "message": result.sentence,
-                "warnings": list(result.warnings),
+                "warnings": warnings,
             }
         )
         return
     click.echo(result.sentence)
-    for warning in result.warnings:
+    for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
@@ -143,7 +149,7 @@ def ls(endpoint: Path, as_json: bool) -> None:
     """List every PKI object."""
     from ikesim.cli.pki_objects import list_document, list_lines
 
-    loaded, store = _open(endpoint)
+    loaded, store = open_store(endpoint)
     document = list_document(loaded.endpoint.name, store)
     if as_json:
         print_json(document)
@@ -163,7 +169,7 @@ def show(certificate_id: str | None, ca: str | None, crl: str | None, endpoint: 
     from ikesim.cli.pki_objects import show_lines, show_object
 
     _one_of(certificate_id, ca, crl)
-    _, store = _open(endpoint)
+    _, store = open_store(endpoint)
     document = show_object(store, certificate_id, ca, crl)
     if as_json:
         print_json(document)
@@ -186,7 +192,7 @@ def rm(
     from ikesim.pki.objects import ObjectKind
 
     _one_of(certificate_id, ca, crl)
-    _, store = _open(endpoint)
+    _, store = open_store(endpoint)
     if ca is not None:
         store.remove_ca(ca)
         name, removed = ca, [ObjectKind.CA_CERTIFICATE.value]
@@ -197,10 +203,13 @@ def rm(
         assert certificate_id is not None
         name = certificate_id
         removed = [one.value for one in store.remove(name, None if kind is None else ObjectKind(kind))]
+    untold = tell_daemon(endpoint)
     if as_json:
         print_json({"name": name, "removed": removed})
-        return
-    click.echo(f"Removed {', '.join(removed)} of {name}")
+    else:
+        click.echo(f"Removed {', '.join(removed)} of {name}")
+    if untold:
+        click.echo(f"warning: {untold}", err=True)
 
 
 @pki.command()
@@ -210,7 +219,7 @@ def check(endpoint: Path, as_json: bool) -> None:
     """Is everything there that certificate authentication needs (MIN-01 to MIN-03)? Exit 1 when not."""
     from ikesim.cli.pki_objects import readiness
 
-    loaded, store = _open(endpoint)
+    loaded, store = open_store(endpoint)
     items = readiness(loaded, store.snapshot())
     ready = all(item["status"] != "missing" for item in items)
     if as_json:
@@ -220,14 +229,6 @@ def check(endpoint: Path, as_json: bool) -> None:
             click.echo(f"{item['id']}  {item['status']:8} {item['message']}")
     if not ready:
         raise click.exceptions.Exit(1)
-
-
-def _open(endpoint: Path) -> "tuple[LoadedConfig, PkiStore]":
-    from ikesim.configuration import load as load_configuration
-    from ikesim.pki.store import PkiStore
-
-    loaded = load_configuration(endpoint)
-    return loaded, PkiStore.open(loaded.state, key_protection=loaded.endpoint.key_protection)
 
 
 def _one_of(certificate_id: str | None, ca: str | None, crl: str | None) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ikesim.configuration.document import read_document, resolved_state, state_folder
+from ikesim.configuration.document import read_document, state_folder
+from ikesim.configuration.roles import Roles
 
 if TYPE_CHECKING:
     from ikesim.ike.config import EndpointConfig
@@ -25,6 +26,9 @@ class LoadedConfig:
     endpoint: "EndpointConfig"
     state: Path
     """The state folder, absolute."""
+    wrapping_key: Path
+    """Where the key is that seals all others under key-protection, absolute."""
+    roles: Roles
     notes: tuple[str, ...] = ()
     """What is allowed but worth a line in the log."""
 
@@ -37,17 +41,19 @@ def load(path: str | Path) -> LoadedConfig:
 
 def read(document: Mapping[str, Any], file: Path) -> LoadedConfig:
     """Check a configuration given as TOML values; relative paths are relative to `file`."""
-    from ikesim.configuration.building import build_endpoint, check
+    from ikesim.configuration.building import build_endpoint, build_roles, check, secret_places
     from ikesim.configuration.reading import Problems, read_tables
 
     problems = Problems(str(file), document)
     tables = read_tables(document, problems)
     check(tables, problems)
+    place = secret_places(tables, file, problems)
     problems.raise_any()
+    assert place is not None
     endpoint = build_endpoint(tables)
     notes = tuple(
         f"connection {connection.name} names no trusted-ca and no group: any CA profile may validate its peer"
         for connection in endpoint.connections.values()
         if connection.trusted_ca is None and connection.trusted_ca_group is None
     )
-    return LoadedConfig(file, endpoint, resolved_state(file, document["endpoint"]["state"]), notes)
+    return LoadedConfig(file, endpoint, *place, build_roles(tables, file.absolute().parent), notes)

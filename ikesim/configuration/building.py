@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
 from ikesim.configuration import schema
+from ikesim.configuration.document import resolved_state
 from ikesim.configuration.reading import Checked, M, Problems, Tables
+from ikesim.configuration.roles import Roles
 from ikesim.configuration.values import nearest
 from ikesim.ike.config import ChildConfig, ConnectionConfig, EndpointConfig, LivenessConfig, RetransmitConfig
 from ikesim.pki.profiles import (
@@ -216,6 +219,35 @@ def build_endpoint(tables: Tables) -> EndpointConfig:
         fetch_private_addresses=model.fetch_private_addresses,
         key_protection=model.key_protection,
     )
+
+
+def build_roles(tables: Tables, folder: Path) -> Roles:
+    """Who has which role, out of tables without faults; relative paths are relative to `folder`."""
+    if tables.roles is None:
+        return Roles()
+    model = tables.roles.model
+    return Roles(
+        None if model.cryptographic_administrator is None else tuple(model.cryptographic_administrator),
+        None if model.security_administrator is None else tuple(model.security_administrator),
+        None if model.socket is None else folder / model.socket,
+    )
+
+
+def secret_places(tables: Tables, file: Path, problems: Problems) -> tuple[Path, Path] | None:
+    """(state folder, wrapping key), absolute; None where the tables do not say."""
+    endpoint = tables.endpoint
+    if endpoint is None or not endpoint.has("state", "key_protection_file"):
+        return None
+    state = resolved_state(file, endpoint.model.state)
+    named = endpoint.model.key_protection_file
+    key = state.with_name(f"{state.name}.wrapping-key") if named is None else resolved_state(file, named)
+    if key.is_relative_to(state):
+        problems.add(
+            endpoint.path,
+            "key-protection-file",
+            f"{key} is inside the state folder: whoever copies that would have the key to it; name a file elsewhere",
+        )
+    return state, key
 
 
 def _build_profile(name: str, model: schema.CaProfileTable) -> CaProfile:

@@ -22,6 +22,7 @@ Position = tuple[int, ...]
 
 _SHAPES: Mapping[str, type[schema.Table]] = {
     "endpoint": schema.EndpointTable,
+    "roles": schema.RolesTable,
     "pki.ca-profile.NAME": schema.CaProfileTable,
     "pki.ca-profile.NAME.revocation-check": schema.RevocationCheck,
     "pki.trusted-ca-group.NAME": schema.TrustedCaGroupTable,
@@ -48,6 +49,7 @@ class Tables:
     """Everything that a file declares."""
 
     endpoint: Checked[schema.EndpointTable] | None = None
+    roles: Checked[schema.RolesTable] | None = None
     profiles: dict[str, Checked[schema.CaProfileTable]] = field(default_factory=dict)
     groups: dict[str, Checked[schema.TrustedCaGroupTable]] = field(default_factory=dict)
     connections: dict[str, Checked[schema.ConnectionTable]] = field(default_factory=dict)
@@ -95,13 +97,16 @@ class Problems:
 def read_tables(document: Mapping[str, Any], problems: Problems) -> Tables:
     """Every table of the document, checked on its own."""
     tables = Tables()
-    _refuse_unknown((), document, ("endpoint", "pki", "connection"), problems)
+    _refuse_unknown((), document, ("endpoint", "roles", "pki", "connection"), problems)
     if "endpoint" not in document:
         problems.add(("endpoint",), "", "the table [endpoint] is required")
     elif isinstance(document["endpoint"], dict):
         tables.endpoint = _read_table(schema.EndpointTable, ("endpoint",), document["endpoint"], problems)
     else:
         problems.add((), "endpoint", f"expected a table, not {kind(document['endpoint'])}")
+    if "roles" in document:
+        roles = _sub_table((), document, "roles", problems)
+        tables.roles = _read_table(schema.RolesTable, ("roles",), roles, problems)
     pki = _sub_table((), document, "pki", problems)
     _refuse_unknown(("pki",), pki, ("ca-profile", "trusted-ca-group"), problems)
     for name, table in _named(("pki", "ca-profile"), pki, problems).items():

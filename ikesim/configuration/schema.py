@@ -60,6 +60,7 @@ class EndpointTable(Table):
     listen_nat_t: list[values.LocalAddress] | None = None
     state: Annotated[str, Field(min_length=1)]
     key_protection: bool = False
+    key_protection_file: Annotated[str, Field(min_length=1)] | None = None
     encapsulation: Literal["always", "auto"] = "always"
     framing: Literal["strongswan", "bare-init"] = "strongswan"
     retransmit: Retransmit = Retransmit()
@@ -68,6 +69,14 @@ class EndpointTable(Table):
     max_half_open: Annotated[int, Field(ge=1)] = 1000
     half_open_timeout: values.PositiveDuration = 30.0
     fetch_private_addresses: bool = False
+
+
+class RolesTable(Table):
+    """`[roles]`: user names or numbers."""
+
+    cryptographic_administrator: list[values.User] | None = None
+    security_administrator: list[values.User] | None = None
+    socket: Annotated[str, Field(min_length=1)] | None = None
 
 
 class Ocsp(Table):

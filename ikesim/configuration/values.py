@@ -1,6 +1,7 @@
 """Readers of single values: text or number in, the protocol's own type out, else ValueError with one sentence."""
 
 import difflib
+import pwd
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
@@ -124,6 +125,18 @@ def _read_oid(text: str) -> str:
     return text
 
 
+def _read_user(value: object) -> int:
+    """A uid, or the uid of a user of this host."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**32 - 1:
+        return value
+    if isinstance(value, str) and value:
+        try:
+            return pwd.getpwnam(value).pw_uid
+        except KeyError:
+            raise ValueError(f"{shown(value)} is no user of this host: write a user's name or number") from None
+    raise ValueError(f"{shown(value)} is no user: write a user's name or number")
+
+
 def _read_fragment_size(value: int) -> int:
     if value != 0 and not 570 <= value <= 9000:
         raise ValueError(f"{value} is not accepted: 0 (no fragmentation) or 570 to 9000 octets")
@@ -186,4 +199,5 @@ IkeProposal = Annotated[Proposal, PlainValidator(_text(parse_ike_proposal))]
 EspProposal = Annotated[Proposal, PlainValidator(_text(parse_esp_proposal))]
 Url = Annotated[str, PlainValidator(_text(_read_url))]
 Oid = Annotated[str, PlainValidator(_text(_read_oid))]
+User = Annotated[int, PlainValidator(_read_user)]
 FragmentSize = Annotated[int, AfterValidator(_read_fragment_size)]

@@ -270,5 +270,5 @@ async def reload(host: EndpointHost) -> dict[str, Any]:
     """Read the configuration and the PKI objects again; what is wrong in them changes nothing."""
     loaded = load(host.loaded.file)
     changes = host.reconfigure(loaded)
-    host.act(host.endpoint.trust_changed)
+    host.trust_changed()
     return {"result": "reloaded", "reason": None, "changes": changes}

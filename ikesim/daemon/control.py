@@ -8,6 +8,7 @@
     POST /connections/NAME/rekey        {"child": NAME or null}
     POST /connections/NAME/ping         {"address": A, "count": N, "timeout": seconds}
     POST /reload
+    POST /trust-changed                 PKI objects have changed: SAs that are up are judged again
     GET  /decisions                     the latest trust decisions, oldest first
     GET  /counters                      numbers only
     GET  /metrics                       the same for Prometheus
@@ -85,6 +86,7 @@ class ControlServer:
             web.post("/connections/{name}/rekey", self._rekey),
             web.post("/connections/{name}/ping", self._ping),
             web.post("/reload", self._reload),
+            web.post("/trust-changed", self._trust_changed),
             web.get("/decisions", self._decisions),
             web.get("/counters", self._counters),
             web.get("/metrics", self._metrics),
@@ -139,6 +141,10 @@ class ControlServer:
 
     async def _reload(self, request: web.Request) -> web.StreamResponse:
         return web.json_response(await commands.reload(self._host))
+
+    async def _trust_changed(self, request: web.Request) -> web.StreamResponse:
+        self._host.trust_changed()
+        return web.json_response({"result": "judged", "reason": None})
 
     async def _decisions(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"endpoint": self._host.name, "decisions": self._host.decisions()})

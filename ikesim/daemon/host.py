@@ -172,6 +172,10 @@ class EndpointHost:
         """Begin an IKE SA."""
         return self.act(lambda now: self.endpoint.initiate(connection, now))
 
+    def trust_changed(self) -> None:
+        """PKI objects have changed: judge the SAs that are up again, by what the store holds now."""
+        self.act(self.endpoint.trust_changed)
+
     def status(self) -> dict[str, Any]:
         """The document of `ikesim status`, with the shell's own counters."""
         document = status(self.endpoint, self.now())
@@ -216,6 +220,7 @@ class EndpointHost:
             ("listen-nat-t", old.endpoint.listen_nat_t, loaded.endpoint.listen_nat_t),
             ("state", old.state, loaded.state),
             ("key-protection", old.endpoint.key_protection, loaded.endpoint.key_protection),
+            ("key-protection-file", old.wrapping_key, loaded.wrapping_key),
         ):
             if was != wanted:
                 raise UsageError(f"endpoint.{key} has changed in {loaded.file}: that needs a restart of the daemon")

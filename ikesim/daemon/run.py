@@ -81,7 +81,10 @@ async def _start(
     open_directory(config.state)
     lock = StateLock(config.state)
     stack.callback(lock.release)
-    store = PkiStore.open(config.state, key_protection=config.endpoint.key_protection)
+    store = PkiStore.open(
+        config.state, key_protection=config.endpoint.key_protection, wrapping_key=config.wrapping_key
+    )
+    store.hold()
     host = EndpointHost(config, store, recorder=recorder)
     if key_log is not None:
         host.ports.hooks.on_install = key_log.install

@@ -50,7 +50,7 @@ def fault_of(folder: Path, text: str) -> str:
 
 # Every fault of faulty.toml, in file order: table and key, and what the message must say.
 FAULTS = [
-    ("colour", "accepted are endpoint, pki, connection"),
+    ("colour", "accepted are endpoint, roles, pki, connection"),
     ("endpoint.name", "letters, digits, dot"),
     ("endpoint.listen[0]", "wildcard"),
     ("endpoint.listen[1]", "not a UDP port"),
@@ -187,6 +187,7 @@ def test_the_reference_file_holds_every_key() -> None:
     document = tomllib.loads((REPOSITORY / "config" / "reference.toml").read_text())
     tables = [
         (schema.EndpointTable, document["endpoint"]),
+        (schema.RolesTable, document["roles"]),
         (schema.CaProfileTable, document["pki"]["ca-profile"]["north"]),
         (schema.RevocationCheck, document["pki"]["ca-profile"]["north"]["revocation-check"]),
         (schema.TrustedCaGroupTable, document["pki"]["trusted-ca-group"]["partners"]),
