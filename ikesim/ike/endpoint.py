@@ -221,9 +221,8 @@ class Endpoint:
         while (due := core.timers.due(core.sas, now)) is not None:
             sa, timer = due
             hook = core.ports.hooks.on_timer
-            if hook is not None:
-                hook(sa.id, timer, now)
-            self._fire(sa, timer, now)
+            if hook is None or hook(sa.id, timer, now) is not False:
+                self._fire(sa, timer, now)
 
     # IKE messages
 
@@ -264,7 +263,7 @@ class Endpoint:
         core = self.core
         if init.is_first_request(header):
             try:
-                init.handle_request(core, Message.parse(octets), origin, now)
+                init.handle_request(core, self._decoded(None, Message.parse(octets)), origin, now)
             except ProtocolError as error:
                 if error.notify is not None and self._may_answer(now):
                     core.answer_in_clear(header, [Notify(error.notify, error.data)], origin)
@@ -295,10 +294,12 @@ class Endpoint:
         except IntegrityError:
             self.core.counters.add("ike-integrity")
             return False, None
+        return True, None if message is None else self._decoded(sa.id, message)
+
+    def _decoded(self, sa: SaId | None, message: Message) -> Message:
+        """A message whose payloads are in the clear, as the hook leaves it."""
         hook = self.core.ports.hooks.after_decode
-        if message is not None and hook is not None:
-            message = hook(sa.id, message) or message
-        return True, message
+        return message if hook is None else hook(sa, message) or message
 
     def _receive_request(self, sa: IkeSa, octets: bytes, header: Header, origin: Origin, now: float) -> None:
         core, window = self.core, sa.window
@@ -397,7 +398,7 @@ class Endpoint:
             core.counters.add("responses-unexpected")
             return
         if isinstance(outstanding.task, InitTask):
-            init.handle_response(core, sa, Message.parse(octets), outstanding.task, now)
+            init.handle_response(core, sa, self._decoded(sa.id, Message.parse(octets)), outstanding.task, now)
             return
         try:
             _, message = self._open(sa, octets)

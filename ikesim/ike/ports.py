@@ -21,7 +21,7 @@ class Hooks:
     """
 
     after_decode: Callable[[SaId | None, Any], Any] | None = None
-    """(sa, Message with its inner payloads) -> Message."""
+    """(sa, Message with its payloads in the clear) -> Message; also of IKE_SA_INIT."""
     before_encode: Callable[[SaId | None, list[Any], Any], list[Any] | None] | None = None
     """(sa, payloads, Header) -> payloads."""
     before_protect: Callable[[SaId | None, bytes, Any], bytes | None] | None = None
@@ -35,7 +35,8 @@ class Hooks:
     on_send: Callable[[SaId | None, bytes, Path], bytes | None] | None = None
     on_receive: Callable[[SaId | None, bytes, Path], bytes | None] | None = None
     on_fetch: Callable[[SaId | None, FetchRequest], None] | None = None
-    on_timer: Callable[[SaId | None, str, float], None] | None = None
+    on_timer: Callable[[SaId | None, str, float], bool | None] | None = None
+    """(sa, timer, now) -> False: nothing is done about it."""
     on_install: Callable[[SaId | None, Any], None] | None = None
     """(sa, installed keys): an IKE SA or CHILD SA got its keys; the capture's key log listens here."""
 
