@@ -219,6 +219,7 @@ class Attacker:
                 total = random.choice((2, 2, 3, 255, 65535))
                 yield sa.seal(35, self.damage(genuine[:half]), number=1, total=total)
                 yield sa.seal(0, genuine[half:], number=2, total=total)
+                yield sa.seal(35, b"")
             case 5:
                 first, chain = encode_payloads(self.payloads())
                 kind = random.choice((INFORMATIONAL, CREATE_CHILD_SA, 43))

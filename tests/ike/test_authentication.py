@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ikesim.ike.events import SaClosed, SaEstablished, SaRefused
+from ikesim.pki.identity import Identity
 from ikesim.sim.host import SimHost
 from ikesim.testing import Pair, SimPki, assert_established, assert_refused
 from ikesim.wire.address import Path
@@ -24,6 +25,8 @@ from tests.ike.wiretap import (
     MakePair,
     Said,
     counters,
+    hold,
+    is_message,
     sent,
     states,
     tap,
@@ -320,14 +323,7 @@ def test_a_responder_that_lies_learns_that_it_was_refused(ike_pair: MakePair, ik
 def test_a_refusal_that_is_lost_is_said_again(ike_pair: MakePair, ike_pki: SimPki) -> None:
     pair = ike_pair()
     another_key(pair, pair.bob, ike_pki)
-    lost: list[int] = []
-    pair.world.network.add_filter(
-        lambda transit: (
-            (transit.drop("test"), lost.append(transit.number))[0]
-            if transit.octets[4 + 18] == INFORMATIONAL and len(lost) < 1
-            else None
-        )
-    )
+    lost = hold(pair, lambda item: is_message(item, INFORMATIONAL, response=False), times=1)
     pair.up()
     pair.world.run_until(20.0)
     assert lost
@@ -466,7 +462,7 @@ def test_idr_chooses_the_connection_and_with_it_the_certificate(ike_pair: MakePa
     carol = replace(
         bob,
         name="carol",
-        local_id=pair.alice.config.connections["bob"].remote_id.identity,
+        local_id=Identity.parse("fqdn:carol.example"),
         local_certificates=("carol",),
     )
     pair.bob.reconfigure(replace(pair.bob.config, connections={"alice": bob, "carol": carol}))

@@ -1,5 +1,6 @@
 """IKE_SA_INIT: cookies, key exchange methods, the choice of algorithms, what strangers say (RFC 7296 1.2, 2.6)."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -53,10 +54,10 @@ def summary(pair: Pair) -> list[tuple[str, bool, int | None, list[int]]]:
     return rows
 
 
-def from_stranger(payloads: list[Payload], **fields: object) -> bytes:
+def from_stranger(payloads: Sequence[Payload], **fields: object) -> bytes:
     values = {"spi_i": b"stranger", "spi_r": bytes(8), "flags": int(Flags.INITIATOR), "exchange": 34, "message_id": 0}
     made = Header(next_payload=0, version=0x20, length=0, **{**values, **fields})  # type: ignore[arg-type]
-    return encode_message(made, payloads)
+    return encode_message(made, list(payloads))
 
 
 STRANGER = Path(Address("192.0.2.2", 500), Address("192.0.2.1", 500))
@@ -278,7 +279,7 @@ BROKEN_NOTIFY = Opaque(41, b"\x00\xff\x40\x00\x01\x02")
 
 def test_a_malformed_payload_leaves_no_half_made_sa(ike_pair: MakePair) -> None:
     pair = ike_pair()
-    payloads = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
+    payloads: list[Payload] = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
     for number in range(20):
         pair.bob.inject(from_stranger(payloads, spi_i=bytes((number + 1,)) * 8), STRANGER)
     assert pair.sas(pair.bob) == []
@@ -292,7 +293,7 @@ def test_a_malformed_payload_leaves_no_half_made_sa(ike_pair: MakePair) -> None:
 def test_a_malformed_answer_leaves_the_initiation_as_it_was(ike_pair: MakePair) -> None:
     pair = ike_pair()
     pair.alice.initiate("bob")
-    forged = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
+    forged: list[Payload] = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), BROKEN_NOTIFY]
     request = sent(pair, pair.alice, IKE_SA_INIT)[-1]
     spi_i, flags = header(request.octets).spi_i, int(Flags.RESPONSE)
     octets = from_stranger(forged, spi_i=spi_i, spi_r=b"responde", flags=flags)
@@ -304,7 +305,7 @@ def test_a_malformed_answer_leaves_the_initiation_as_it_was(ike_pair: MakePair) 
 
 def test_a_critical_payload_that_is_unknown_is_named(ike_pair: MakePair) -> None:
     pair = ike_pair()
-    payloads = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), Opaque(200, b"?", critical=True)]
+    payloads: list[Payload] = [OFFER, KE(31, b"\x09" * 32), Nonce(bytes(32)), Opaque(200, b"?", critical=True)]
     pair.bob.inject(from_stranger(payloads), STRANGER)
     answer = Message.parse(sent(pair, pair.bob)[-1].octets)
     assert [(item.type, item.data) for item in answer.notifies()] == [(1, bytes((200,)))]
@@ -328,7 +329,7 @@ def test_clear_error_answers_are_limited(ike_pair: MakePair) -> None:
 # what strangers say before anything is authenticated (DC25)
 
 
-def answer_from_anybody(pair: Pair, payloads: list[Payload]) -> None:
+def answer_from_anybody(pair: Pair, payloads: Sequence[Payload]) -> None:
     """An unprotected IKE_SA_INIT response for the request that alice sent last, from whoever saw it."""
     request = sent(pair, pair.alice, IKE_SA_INIT)[-1]
     octets = from_stranger(payloads, spi_i=header(request.octets).spi_i, flags=int(Flags.RESPONSE))
@@ -356,7 +357,7 @@ def answer_from_anybody(pair: Pair, payloads: list[Payload]) -> None:
     ),
 )
 def test_a_forged_answer_ahead_of_the_true_one_does_not_kill_the_sa(
-    ike_pair: MakePair, payloads: list[Payload]
+    ike_pair: MakePair, payloads: Sequence[Payload]
 ) -> None:
     pair = ike_pair()
     pair.alice.initiate("bob")

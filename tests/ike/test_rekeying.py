@@ -1,5 +1,6 @@
 """Rekeying of CHILD and IKE SAs, by time and on command, at once and across other exchanges (RFC 7296 2.8, 2.25)."""
 
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from ikesim.esp.host import echo_request, parse_echo_reply
 from ikesim.ike.events import ChildDown, Rekeyed, SaClosed
 from ikesim.ike.negotiation import numbered
+from ikesim.sim import World
 from ikesim.sim.host import SimHost
 from ikesim.testing import Pair, assert_established
 from ikesim.wire.payloads import KE, SA, Delete, Nonce, Notify, TSi, TSr
@@ -41,9 +43,9 @@ class Traffic:
         self.count = int(seconds / step)
         self.seen = {host.name: len(host.inner_received) for host in (pair.alice, pair.bob)}
         for number in range(self.count):
-            pair.world.after(number * step, lambda world, number=number: self._send(number))
+            pair.world.after(number * step, partial(self._send, number))
 
-    def _send(self, number: int) -> None:
+    def _send(self, number: int, world: World) -> None:
         self.pair.alice.send_inner(echo_request("10.1.0.1", "10.2.0.1", 77, number, b""))
         self.pair.bob.send_inner(echo_request("10.2.0.1", "10.1.0.1", 77, number, b""))
 
@@ -214,7 +216,7 @@ def test_jitter_takes_off_at_most_its_part(ike_pair: MakePair) -> None:
             alice={**QUIET, "rekey_time": 0.0, "child": {"rekey_time": 100.0}},
             bob={**QUIET, "rekey_time": 0.0, "child": {"rekey_time": 0.0}},
         )
-        pair.world.run_until(lambda pair=pair: sent(pair, pair.alice, CREATE_CHILD_SA))
+        pair.world.run_until(partial(sent, pair, pair.alice, CREATE_CHILD_SA))
         moments.append(pair.world.now - 0.04)
     assert min(moments) >= 90.0
     assert max(moments) <= 100.0

@@ -6,7 +6,7 @@ import pytest
 
 from ikesim.ike.events import FetchFinished, FetchStarted, SaEstablished, SaRefused, TrustChanged
 from ikesim.pki.fetching import FetchResult
-from ikesim.sim.services import Answer
+from ikesim.sim.services import Answer, Service
 from ikesim.testing import Pair, SimPki, assert_established, assert_refused
 from ikesim.wire.address import Path
 from ikesim.wire.payloads import Delete
@@ -26,11 +26,15 @@ from tests.ike.wiretap import (
 WHOLE = {"fragment_size": 0}
 
 
+def always(answer: Answer) -> Service:
+    """A service that answers everybody the same."""
+    return lambda request, wall: answer
+
+
 def slow(pair: Pair, seconds: float, *authorities: str) -> None:
     """Let the CRLs of these CAs take so long to arrive (all: every CRL)."""
     for name in authorities or tuple(pair.pki.authorities):
-        answer = Answer(pair.pki.crls[name], delay=seconds)
-        pair.world.services[pair.pki.crl_url(name)] = lambda request, wall, answer=answer: answer
+        pair.world.services[pair.pki.crl_url(name)] = always(Answer(pair.pki.crls[name], delay=seconds))
 
 
 def waiting(make: MakePair, host: str, seconds: float = 6.0) -> Pair:
