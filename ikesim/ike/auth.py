@@ -5,8 +5,6 @@ the network. What it needs becomes a Fetch and the SA waits in IkeState.VERDICT;
 are in.
 """
 
-from dataclasses import replace
-
 from ikesim.crypto.signatures import verify_auth
 from ikesim.errors import AuthError, ProtocolError
 from ikesim.ike import child, events, lifetime, unique
@@ -20,7 +18,7 @@ from ikesim.ike.tasks import AuthTask, ChildOffer, CreateChildTask, DeleteTask, 
 from ikesim.pki.decision import Attempt, TrustDecision
 from ikesim.pki.fetching import FetchResult
 from ikesim.pki.identity import Identity, IdentityPattern
-from ikesim.pki.trust import AuthState, Evidence, TrustRequest, decide
+from ikesim.pki.trust import AuthState, TrustRequest, decide
 from ikesim.reasons import Reason, rank
 from ikesim.wire.message import Message
 from ikesim.wire.payloads import AUTH, CERT, CERTREQ, Delete, IDi, IDr, Notify, Payload
@@ -36,6 +34,7 @@ from ikesim.wire.registry import (
     name,
 )
 
+_ANNOUNCED = frozenset(ANNOUNCED_HASHES)
 VERDICT_TIME = 10.0
 """Seconds that all fetches of one decision may take together."""
 
@@ -193,13 +192,13 @@ def _judge(core: Core, sa: IkeSa, pending: PendingVerdict, candidate: str, now: 
         expected=connection.remote_id,
         encodings=pending.encodings,
     )
-    store = core.ports.trust()
+    held = core.evidence()
     if pending.auth is None:
-        decision = decide(request, Evidence.from_store(store, auth=AuthState.pending()))
+        decision = decide(request, held.with_auth(AuthState.pending()))
         if decision.reason is not None:
             return decision
         pending.auth = _check_auth(core, sa, pending, connection, decision)
-    return decide(request, Evidence.from_store(store, auth=pending.auth, fetched=pending.fetched))
+    return decide(request, held.with_auth(pending.auth, pending.fetched))
 
 
 def _check_auth(
@@ -218,7 +217,7 @@ def _check_auth(
             auth_octets(core, sa, bytes(raw.body), ours=False),
             decision.leaf.public_key,
             allowed=connection.signature_schemes,
-            announced_hashes=frozenset(ANNOUNCED_HASHES),
+            announced_hashes=_ANNOUNCED,
         )
     except AuthError as error:
         return AuthState.failed(error.reason, error.evidence)
@@ -231,7 +230,7 @@ def _furthest(pending: PendingVerdict) -> TrustDecision:
     best = max(
         (decision for _, decision in pending.attempts), key=lambda item: rank(item.reason or Reason.CERT_NOT_SENT)
     )
-    return replace(best, attempts=_attempts(pending))
+    return best.with_attempts(_attempts(pending))
 
 
 def _attempts(pending: PendingVerdict) -> tuple[Attempt, ...]:
@@ -250,7 +249,7 @@ def judge_again(core: Core, sa: IkeSa, now: float) -> TrustDecision | None:
         at=core.ports.wall(now),
         expected=connection.remote_id,
     )
-    decision = decide(request, Evidence.from_store(core.ports.trust(), auth=AuthState.verified({})))
+    decision = decide(request, core.evidence().with_auth(AuthState.verified()))
     return decision if decision.reason in (Reason.CERT_REVOKED, Reason.CERT_ON_HOLD) else None
 
 
@@ -308,7 +307,7 @@ def _accept(
     connection = core.config.connections[candidate]
     identity = _identity(pending.id_type, pending.id_data)
     sa.connection = candidate
-    decision = replace(decision, attempts=(*_attempts(pending), Attempt(candidate, None)))
+    decision = decision.with_attempts((*_attempts(pending), Attempt(candidate, None)))
     assert pending.verified is not None and decision.leaf is not None
     peer = Authenticated(
         identity,

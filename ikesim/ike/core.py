@@ -23,15 +23,17 @@ from ikesim.pki.decision import TrustDecision
 from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.identity import Identity
 from ikesim.pki.snapshot import TrustStore
-from ikesim.pki.trust import TrustPolicy, build_policy
+from ikesim.pki.trust import Evidence, TrustPolicy, build_policy
 from ikesim.reasons import Reason
 from ikesim.wire.address import Path
-from ikesim.wire.message import HEADER_OCTETS, Flags, Header, encode_message, encode_payloads
+from ikesim.wire.message import Flags, Header, encode_message, encode_payloads
 from ikesim.wire.payloads import Payload
 from ikesim.wire.registry import ExchangeType
 
 NON_ESP_MARKER = bytes(4)
 VERSION = 0x20
+_INITIATOR, _RESPONSE = int(Flags.INITIATOR), int(Flags.RESPONSE)
+"""Plain integers: or-ing members of an enum costs more than packing the header."""
 MAX_OPEN_FETCHES = 64
 """Fetches of one endpoint at a time: a decision needs a handful, and strangers cause none before AUTH verified."""
 
@@ -70,6 +72,7 @@ class Core:
         self.out_packets: list[InnerPacket] = []
         self.open_fetches: dict[FetchRequest, FetchId] = {}
         self.waiters: dict[FetchId, list[SaId]] = {}
+        self._evidence: Evidence | None = None
         self._woken: list[IkeSa] = []
         self._policies: dict[str, TrustPolicy] = {}
         self._authorities: dict[str, tuple[bytes, ...]] = {}
@@ -116,10 +119,7 @@ class Core:
 
     def policy(self, name: str) -> TrustPolicy:
         """The trust policy of a connection over the PKI objects as they stand now."""
-        store = self.ports.trust()
-        if store is not self._policy_store:
-            self.forget_policies()
-            self._policy_store = store
+        store = self._follow_store()
         policy = self._policies.get(name)
         if policy is None:
             connection = self.connection_named(name)
@@ -137,10 +137,26 @@ class Core:
             )
         return policy
 
+    def evidence(self) -> Evidence:
+        """What is held that may speak for or against a peer, as it stands now."""
+        store = self._follow_store()
+        if self._evidence is None:
+            self._evidence = Evidence.from_store(store)
+        return self._evidence
+
+    def _follow_store(self) -> TrustStore:
+        """The PKI objects as they stand now; what was made of others is forgotten."""
+        store = self.ports.trust()
+        if store is not self._policy_store:
+            self.forget_policies()
+            self._policy_store = store
+        return store
+
     def forget_policies(self) -> None:
         """The configuration changed: make the trust policies anew when they are next needed."""
         self._policies.clear()
         self._authorities.clear()
+        self._evidence = None
 
     def authorities(self, name: str) -> tuple[bytes, ...]:
         """What our CERTREQ asks for: SHA-1 of each trusted CA's SubjectPublicKeyInfo (RFC 7296 3.7)."""
@@ -292,7 +308,7 @@ class Core:
     def _encode(
         self, sa: IkeSa, exchange: int, response: bool, message_id: int, payloads: Sequence[Payload]
     ) -> tuple[bytes, ...]:
-        flags = (Flags.INITIATOR if sa.initiator else 0) | (Flags.RESPONSE if response else 0)
+        flags = (_INITIATOR if sa.initiator else 0) | (_RESPONSE if response else 0)
         header = Header(sa.spi_i, sa.spi_r, 0, VERSION, exchange, flags, message_id, 0)
         hooks = self.ports.hooks
         if hooks.before_encode is not None:
@@ -307,8 +323,7 @@ class Core:
         if hooks.before_header is not None:
             header = hooks.before_header(sa.id, header) or header
         if sa.keys is None:
-            length = HEADER_OCTETS + len(plaintext)
-            return (replace(header, next_payload=first_payload, length=length).encode() + plaintext,)
+            return (header.before(first_payload, plaintext),)
         return seal_message(sa, header, first_payload, plaintext, self.config.fragment_size, self.entropy("iv"))
 
     def fetch(self, sa: IkeSa, wanted: FetchRequest, now: float) -> FetchId | None:

@@ -263,7 +263,7 @@ class Endpoint:
         core = self.core
         if init.is_first_request(header):
             try:
-                init.handle_request(core, self._decoded(None, Message.parse(octets)), origin, now)
+                init.handle_request(core, self._decoded(None, Message.parse(octets, header)), origin, now)
             except ProtocolError as error:
                 if error.notify is not None and self._may_answer(now):
                     core.answer_in_clear(header, [Notify(error.notify, error.data)], origin)
@@ -280,10 +280,10 @@ class Endpoint:
         self._clear_answers += 1
         return self._clear_answers <= CLEAR_ANSWERS_A_SECOND
 
-    def _open(self, sa: IkeSa, octets: bytes) -> tuple[bool, Message | None]:
+    def _open(self, sa: IkeSa, octets: bytes, header: Header) -> tuple[bool, Message | None]:
         """Whether the peer sent the datagram, and its message with inner payloads (None: fragments are missing)."""
         try:
-            sealed = Message.parse(octets)
+            sealed = Message.parse(octets, header)
             sealed.protected()
         except WireError:
             # Nothing is verified yet: anybody may have sent this, so the SA does not answer for it.
@@ -322,7 +322,7 @@ class Endpoint:
             core.counters.add("requests-untimely")
             return
         try:
-            verified, message = self._open(sa, octets)
+            verified, message = self._open(sa, octets, header)
             if verified and (window.first_digest == b"" or _is_first_fragment(octets)):
                 window.first_digest = mark
             if message is None:
@@ -398,10 +398,10 @@ class Endpoint:
             core.counters.add("responses-unexpected")
             return
         if isinstance(outstanding.task, InitTask):
-            init.handle_response(core, sa, self._decoded(sa.id, Message.parse(octets)), outstanding.task, now)
+            init.handle_response(core, sa, self._decoded(sa.id, Message.parse(octets, header)), outstanding.task, now)
             return
         try:
-            _, message = self._open(sa, octets)
+            _, message = self._open(sa, octets, header)
         except ProtocolError as error:
             self._end_malformed(sa, error, now)
             return

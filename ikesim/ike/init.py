@@ -1,6 +1,7 @@
 """IKE_SA_INIT: algorithms, keys, NAT detection and cookies (RFC 7296 1.2, 2.6, 2.7, 2.23)."""
 
 from collections.abc import Iterable
+from struct import unpack
 
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
@@ -32,6 +33,11 @@ NONCE_OCTETS = 32
 """Of our nonces: at least half the key size of any PRF that we speak (RFC 7296 2.10)."""
 MAX_RESTARTS = 6
 """COOKIE and INVALID_KE_PAYLOAD answers to one initiation: an honest peer sends one of each, and a chain ends."""
+_HASHES = Notify(
+    NotifyType.SIGNATURE_HASH_ALGORITHMS, b"".join(number.to_bytes(2) for number in own.ANNOUNCED_HASHES)
+)
+_FRAGMENTATION = Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)
+_CHILDLESS = Notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED)
 SUSPICION_TIME = 1.0
 """Seconds that we wait for a better answer after an unprotected error notify, which anybody may have sent."""
 NO_SPI = bytes(8)
@@ -95,10 +101,10 @@ def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
 def _common_notifies(core: Core, spi_i: bytes, spi_r: bytes, path: Path) -> list[Payload]:
     notifies: list[Payload] = [
         *nat.detection_notifies(spi_i, spi_r, path, core.config.encapsulation == "always"),
-        Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, b"".join(number.to_bytes(2) for number in own.ANNOUNCED_HASHES)),
+        _HASHES,
     ]
     if core.config.fragment_size:
-        notifies.append(Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
+        notifies.append(_FRAGMENTATION)
     return notifies
 
 
@@ -306,7 +312,7 @@ def _respond(
     assert method is not None and sa.origin is not None
     payloads: list[Payload] = [SA((chosen,)), KE(method, public), Nonce(sa.nonce_r)]
     payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path)
-    payloads.append(Notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED))
+    payloads.append(_CHILDLESS)
     if extended:
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     hashes = dict.fromkeys(item for connection in candidates for item in core.authorities(connection.name))
@@ -353,8 +359,7 @@ def _learn(core: Core, sa: IkeSa, message: Message, path: Path) -> None:
     )
     hashes = message.notify(NotifyType.SIGNATURE_HASH_ALGORITHMS)
     if hashes is not None:
-        data = hashes.data
-        sa.peer_hashes = frozenset(int.from_bytes(data[start : start + 2]) for start in range(0, len(data) - 1, 2))
+        sa.peer_hashes = frozenset(unpack(f"!{len(hashes.data) // 2}H", hashes.data))
 
 
 def _derive(core: Core, sa: IkeSa, chosen: Proposal, shared: bytes) -> None:

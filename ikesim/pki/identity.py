@@ -30,7 +30,7 @@ _PREFIXES = {
     "key-id": IdType.ID_KEY_ID,
 }
 _TEXTS: dict[int, str] = {value: key for key, value in _PREFIXES.items()}
-_ID_TYPES = frozenset(map(int, IdType))
+_ID_TYPES: dict[int, int] = {int(kind): kind for kind in IdType}
 _RULES: dict[int, str] = {
     IdType.ID_IPV4_ADDR: "RFC 4945 3.1.1",
     IdType.ID_IPV6_ADDR: "RFC 4945 3.1.1",
@@ -84,7 +84,7 @@ class Identity:
     @classmethod
     def received(cls, id_type: int, data: bytes) -> "Identity":
         """What a peer sent, sound or not: `problem` says which. Never raises."""
-        return cls(IdType(id_type) if id_type in _ID_TYPES else id_type, data)
+        return cls(_ID_TYPES.get(id_type, id_type), data)
 
     @property
     def problem(self) -> str:

@@ -328,6 +328,9 @@ class Evidence:
             crl_loaded_at=store.crl_loaded_at,
         )
 
+    def __deepcopy__(self, memo: object) -> "Evidence":
+        return self
+
     def with_auth(self, auth: AuthState, fetched: Mapping[FetchRequest, FetchResult] | None = None) -> "Evidence":
         """The same with what is known about AUTH, and with what was fetched."""
         return Evidence(

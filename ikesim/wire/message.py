@@ -94,6 +94,10 @@ class Header:
             raise WireError(f"{len(octets)} octets are no IKE header", rule="RFC 7296 3.1", notify=None)
         return cls(*_HEADER.unpack_from(octets))
 
+    def before(self, first: int, chain: bytes) -> bytes:
+        """The message of this header and a payload chain that starts with type `first`, its length filled in."""
+        return self._pack(first, HEADER_OCTETS + len(chain)) + chain
+
     def _pack(self, next_payload: int, length: int) -> bytes:
         return _HEADER.pack(
             self.spi_i, self.spi_r, next_payload, self.version, self.exchange, self.flags, self.message_id, length
@@ -162,12 +166,12 @@ class Message:
         self._first = {raw.kind: raw for raw in reversed(self.payloads)}
 
     @classmethod
-    def parse(cls, octets: bytes) -> Self:
-        """Read header and payload chain. The length field must be the number of octets.
+    def parse(cls, octets: bytes, header: Header | None = None) -> Self:
+        """Read header (unless it was read already) and payload chain. The length field must be the number of octets.
 
         Of another major version only the header is read. Raises WireError.
         """
-        header = Header.parse(octets)
+        header = header or Header.parse(octets)
         if header.length != len(octets):
             raise WireError(
                 f"the header says {header.length} octets, {len(octets)} came",
@@ -282,8 +286,7 @@ def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
 
 def encode_message(header: Header, payloads: Sequence[Payload]) -> bytes:
     """The message; next payload and length are filled in. Raises WireError."""
-    first, chain = encode_payloads(payloads)
-    return header._pack(first, HEADER_OCTETS + len(chain)) + chain
+    return header.before(*encode_payloads(payloads))
 
 
 def protected_prefix(
