@@ -139,6 +139,50 @@ def test_events_have_one_json_form(ike_pair: MakePair) -> None:
     assert [(check["outcome"], check["evidence"]["scheme"]) for check in auth] == [("pass", "ecdsa-sha256")]
 
 
+def test_every_event_has_the_fields_that_people_rely_on(ike_pair: MakePair, ike_pki: SimPki) -> None:
+    # interface.md, JSON: `event, time, endpoint` and what is listed there; more may stand beside it
+    fields = {
+        "SaEstablished": {"sa", "connection", "decision"},
+        "SaRefused": {"sa", "connection", "by", "reason", "decision"},
+        "SaClosed": {"sa", "reason"},
+        "ChildUp": {"sa", "child"},
+        "ChildDown": {"sa", "child", "reason"},
+        "Rekeyed": {"old", "new"},
+        "Retransmitted": {"sa", "message_id", "count"},
+        "FetchStarted": {"url"},
+        "FetchFinished": {"url", "result"},
+        "TrustChanged": {"what"},
+        "Anomaly": {"what", "rule"},
+    }
+    pair = ike_pair(crls="http", loss=0.3)
+    pair.up()
+    pair.world.run_until(pair.world.now + 100.0)
+    pair.alice.rekey(pair.alice.established[0])
+    pair.world.run_until(pair.world.now + 100.0)
+    pair.bob.inject(bytes(4) + b"stranger" + bytes(8) + b"\x21\x20\x22\x08" + bytes(7) + b"\x1d\xff", pair_path(pair))
+    ike_pki.revoke("bob")
+    pair.load_crls()
+    pair.world.run_until(pair.world.now + 300.0)
+    pair.up()
+    seen = set()
+    for host in (pair.alice, pair.bob):
+        for event in host.events:
+            document = json.loads(json.dumps(event.to_json()))
+            seen.add(document["event"])
+            assert {"event", "time", "endpoint", *fields[document["event"]]} <= set(document)
+            assert document["endpoint"] == host.name
+            assert datetime.fromisoformat(document["time"]).tzinfo is not None
+    assert seen == set(fields)
+    # one sequence runs through all that leaves an endpoint
+    for host in (pair.alice, pair.bob):
+        numbers = [event.sequence for event in host.events]
+        assert numbers == sorted(set(numbers))
+
+
+def pair_path(pair: Pair) -> Path:
+    return Path(pair.bob.sockets[1], pair.alice.sockets[1])
+
+
 def test_status_shows_both_ends_alike(ike_pair: MakePair) -> None:
     pair = ike_pair()
     pair.up()
