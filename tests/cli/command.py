@@ -15,12 +15,14 @@ from tests.support import REPOSITORY
 PATIENCE = 60.0
 
 
-def ikesim(*arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """One command, to its end."""
+def ikesim(
+    *arguments: str | Path, cwd: Path | None = None, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One command, to its end; `given` is its standard input."""
     command = [sys.executable, "-m", "ikesim", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, cwd=cwd, env=environment, input=given, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
 
 

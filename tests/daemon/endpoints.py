@@ -24,11 +24,15 @@ class Ca:
         """A store with a key and certificate of that name, and the root as profile north."""
         store = PkiStore.open(state)
         store.generate(name, "ecdsa", 256)
-        request = store.request(name, f"CN={name}", fqdn=[f"{name}.example"])
-        self.issued[name] = self.authority.issue(request, None, None, datetime.now(UTC), name=name)
+        self.sign(store.request(name, f"CN={name}", fqdn=[f"{name}.example"]), name)
         store.load(DER_cert_to_PEM_cert(self.issued[name]).encode(), as_id=name)
         store.load(self.authority.certificate, ca="north")
         return store
+
+    def sign(self, request: bytes, name: str) -> bytes:
+        """Certify a request; its certificate."""
+        self.issued[name] = self.authority.issue(request, None, None, datetime.now(UTC), name=name)
+        return self.issued[name]
 
     def crl(self) -> bytes:
         return self.authority.crl(datetime.now(UTC))
