@@ -42,6 +42,9 @@ class KeyPair:
     private: bytes = field(repr=False)
     public: bytes
 
+    def __deepcopy__(self, memo: object) -> "KeyPair":
+        return self  # immutable: copies of an endpoint share it
+
 
 class _Method(Protocol):
     """One key exchange method; `Any` is whatever the library calls a loaded private key."""

@@ -18,6 +18,9 @@ class IkeKeys:
     pi: bytes = field(repr=False)
     pr: bytes = field(repr=False)
 
+    def __deepcopy__(self, memo: object) -> "IkeKeys":
+        return self  # immutable: copies of an endpoint share it
+
 
 @dataclass(frozen=True, slots=True)
 class ChildKeys:

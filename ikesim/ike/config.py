@@ -49,6 +49,9 @@ class ChildConfig:
     rekey_packets: int = 0
     esn: bool = False
 
+    def __deepcopy__(self, memo: object) -> "ChildConfig":
+        return self  # immutable: copies of an endpoint share it
+
 
 @dataclass(frozen=True, slots=True)
 class ConnectionConfig:

@@ -1,6 +1,7 @@
 """What the exchanges of one endpoint share: its tables of SAs, its timers, and the four queues that leave it."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -77,6 +78,16 @@ class Core:
         self._policies: dict[str, TrustPolicy] = {}
         self._authorities: dict[str, tuple[bytes, ...]] = {}
         self._policy_store: TrustStore | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Core":
+        """A copy that lives on by itself; what never changes is shared: configuration, policies, trust store."""
+        twin = memo[id(self)] = Core.__new__(Core)
+        memo[id(self.config)] = self.config
+        memo[id(self._policy_store)] = self._policy_store
+        for name, value in vars(self).items():
+            shared = name in ("_policies", "_authorities", "removed")
+            setattr(twin, name, dict(value) if shared else deepcopy(value, memo))
+        return twin
 
     # names, entropy, configuration
 

@@ -109,6 +109,9 @@ class Authenticated:
     lowest_nonce: bytes = b""
     """The lower of the two nonces of IKE_SA_INIT: decides which of two SAs stays that were initiated at once."""
 
+    def __deepcopy__(self, memo: object) -> "Authenticated":
+        return self  # immutable: copies of an endpoint share it
+
     def __post_init__(self) -> None:
         if not self.decision.accepted:
             raise ValueError("an SA is established only on an accepted decision")

@@ -80,7 +80,7 @@ class CreateChildTask:
     rival: SaId | None = None
     """The CHILD SA that the peer made by rekeying the same one meanwhile (RFC 7296 2.8.1)."""
     gone: tuple[bytes, ...] = ()
-    """Unknown SPIs that the peer deleted meanwhile: perhaps of the CHILD SA that we asked for, the answer being lost."""
+    """Unknown SPIs that the peer deleted meanwhile: perhaps of the CHILD SA that we asked for, its answer lost."""
 
 
 @dataclass(slots=True)

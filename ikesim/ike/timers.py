@@ -18,6 +18,9 @@ class Timers:
     heap: list[tuple[float, int, SaId, str]] = field(default_factory=list)
     count: int = 0
 
+    def __deepcopy__(self, memo: object) -> "Timers":
+        return Timers(list(self.heap), self.count)
+
     def set(self, sa: IkeSa, name: str, deadline: float) -> None:
         """Start or move the timer `name` of an SA."""
         sa.timers[name] = deadline

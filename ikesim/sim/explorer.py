@@ -70,7 +70,7 @@ class Result:
 
     states: int = 0
     orders: int = 0
-    """Complete orders: ways to a state where nothing is left to happen."""
+    """Complete orders: ways to a state where nothing is left to happen (at least so many)."""
     deepest: int = 0
     findings: list[Finding] = field(default_factory=list)
     cut: int = 0
@@ -103,14 +103,12 @@ def explore(
     for host, name, action in actions:
         state = _act(state, host, name, action)
     result = Result()
-    seen: dict[object, int] = {}
     ways: dict[object, int] = {}
-    waiting = deque([state])
     key = shape(state)
-    seen[key] = 0
+    waiting = deque([(state, key)])
     ways[key] = 1
     while waiting:
-        state = waiting.popleft()
+        state, key = waiting.popleft()
         result.states += 1
         result.deepest = max(result.deepest, len(state.story))
         if result.states > max_states:
@@ -121,7 +119,7 @@ def explore(
             result.findings.append(Finding(found, state.story))
             continue
         steps = list(_steps(state))
-        here = ways[shape(state)]
+        here = ways[key]
         if not steps:
             result.orders += here
             found = disagreements(state, tunnel)
@@ -133,10 +131,9 @@ def explore(
             continue
         for following in steps:
             key = shape(following)
+            if key not in ways:
+                waiting.append((following, key))
             ways[key] = ways.get(key, 0) + here
-            if key not in seen:
-                seen[key] = len(following.story)
-                waiting.append(following)
     return result
 
 

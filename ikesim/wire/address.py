@@ -14,6 +14,9 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def __deepcopy__(self, memo: object) -> "Address":
+        return self  # immutable: copies of an endpoint share it
+
     @property
     def packed(self) -> bytes:
         """The IP address as octets: 4 for IPv4, 16 for IPv6."""
@@ -57,6 +60,9 @@ class Path(NamedTuple):
 
     local: Address
     remote: Address
+
+    def __deepcopy__(self, memo: object) -> "Path":
+        return self  # immutable: copies of an endpoint share it
 
     def __str__(self) -> str:
         return f"{self.local} <-> {self.remote}"

@@ -148,6 +148,12 @@ class Case:
         """Whether both actions replace an SA."""
         return all("rekey" in action for action in (self.first, self.second))
 
+    @property
+    def contended(self) -> bool:
+        """Whether both sides may replace the same SA, so that nonces decide."""
+        replacing = ("rekey IKE", "rekey CHILD", "reauthenticate")
+        return self.sides[0] != self.sides[1] and self.first == self.second and self.first in replacing
+
     def run(self, **limits: int) -> Result:
         """Explore it; `limits` are those of `explore`."""
         actions = tuple(
