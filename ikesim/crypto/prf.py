@@ -1,6 +1,5 @@
 """Pseudorandom functions by IANA transform ID, and prf+ (RFC 7296 2.13)."""
 
-import hmac
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -19,14 +18,13 @@ class Prf:
     name: str
     key_length: int
     output_length: int
-    digest: str
-    """The hash as hashlib names it."""
     hash: HashAlgorithm = field(repr=False, compare=False)
-    """The same as `cryptography` names it."""
 
     def prf(self, key: bytes, data: bytes) -> bytes:
         """prf(key, data): `output_length` octets."""
-        return hmac.digest(key, data, self.digest)
+        keyed = HMAC(key, self.hash)
+        keyed.update(data)
+        return keyed.finalize()
 
     def plus(self, key: bytes, seed: bytes, length: int) -> bytes:
         """The first `length` octets of prf+(key, seed).
@@ -62,4 +60,4 @@ def prf(id: int) -> Prf:
     except (ValueError, KeyError):
         raise UnsupportedAlgorithmError(f"the PRF {name(PrfId, id)} is not implemented") from None
     length = algorithm.digest_size
-    return Prf(id, PrfId(id).name, length, length, algorithm.name, algorithm)
+    return Prf(id, PrfId(id).name, length, length, algorithm)

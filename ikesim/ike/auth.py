@@ -5,7 +5,9 @@ the network. What it needs becomes a Fetch and the SA waits in IkeState.VERDICT;
 are in.
 """
 
-from ikesim.crypto.signatures import verify_auth
+from functools import lru_cache
+
+from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
 from ikesim.ike import child, events, lifetime, unique
 from ikesim.ike.config import ConnectionConfig
@@ -149,6 +151,8 @@ def _identity(id_type: int, data: bytes) -> Identity:
 
 def _expecting(core: Core, identification: IDi | IDr, candidates: tuple[str, ...]) -> tuple[str, ...]:
     """The candidates whose remote-id fits; all of them where none does, so that the decision can say so."""
+    if len(candidates) == 1:
+        return candidates
     identity = Identity.received(identification.id_type, identification.data)
     fitting = tuple(item for item in candidates if core.config.connections[item].remote_id.matches(identity))
     return fitting or candidates
@@ -222,7 +226,13 @@ def _check_auth(
     except AuthError as error:
         return AuthState.failed(error.reason, error.evidence)
     pending.verified = VerifiedAuth(payload.method, scheme)
-    return AuthState.verified({"method": name(AuthMethod, payload.method), "scheme": str(scheme)})
+    return _verified(payload.method, scheme)
+
+
+@lru_cache(maxsize=32)
+def _verified(method: int, scheme: SignatureScheme) -> AuthState:
+    """What a decision says about an AUTH that verified."""
+    return AuthState.verified({"method": name(AuthMethod, method), "scheme": str(scheme)})
 
 
 def _furthest(pending: PendingVerdict) -> TrustDecision:

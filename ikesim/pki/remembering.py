@@ -19,7 +19,22 @@ LIMIT = 512
 MAX_OCTETS = 32 * 1024
 """Of the certificates sent: strangers who add superfluous ones cannot fill the memory. Real chains have 10 KiB."""
 
-Key = tuple[object, ...]
+
+class Key:
+    """What a decision is a function of, the time aside. It is large and asked for often: hashed once."""
+
+    __slots__ = ("_hash", "_parts")
+
+    def __init__(self, parts: tuple[object, ...]) -> None:
+        """Raises TypeError for parts that cannot be hashed."""
+        self._parts = parts
+        self._hash = hash(parts)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Key) and self._parts == other._parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +82,7 @@ def _key(request: TrustRequest, evidence: Evidence) -> Key | None:
         return None
     if sum(map(len, request.certificates)) > MAX_OCTETS:
         return None
-    key = (
+    parts = (
         request.certificates,
         request.policy,
         request.identity,
@@ -83,10 +98,9 @@ def _key(request: TrustRequest, evidence: Evidence) -> Key | None:
         None if auth is None else (auth.kind, auth.reason, tuple(auth.evidence.items())),
     )
     try:
-        hash(key)
+        return Key(parts)
     except TypeError:
         return None
-    return key
 
 
 def _places(decision: TrustDecision, moment: Moment) -> tuple[tuple[int, int, str], ...]:

@@ -272,16 +272,17 @@ def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tup
 
 def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
     """The type of the first payload (0: none) and the chain. Raises WireError where a payload is too long."""
-    kinds = [payload.kind for payload in payloads]
-    kinds.append(PayloadType.NONE)
     parts: list[bytes] = []
-    for index, payload in enumerate(payloads, 1):
+    following = _NONE
+    for payload in reversed(payloads):
         body = payload.encode()
         length = PAYLOAD_HEADER_OCTETS + len(body)
         if length > 0xFFFF:
             raise _fault(f"a payload of {length} octets", 0, payload.kind)
-        parts += (_GENERIC.pack(kinds[index], _CRITICAL if payload.critical else 0, length), body)
-    return kinds[0], b"".join(parts)
+        parts += (body, _GENERIC.pack(following, _CRITICAL if payload.critical else 0, length))
+        following = payload.kind
+    parts.reverse()
+    return following, b"".join(parts)
 
 
 def encode_message(header: Header, payloads: Sequence[Payload]) -> bytes:

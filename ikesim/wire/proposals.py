@@ -22,7 +22,7 @@ _MORE_TRANSFORMS: Final = 3
 _FORMAT_BIT: Final = 0x8000
 """Set: the attribute is a type and a 16 bit value; clear: type, length, value (section 3.3.5)."""
 KNOWN_OCTETS: Final = 256
-"""The longest list of transforms that is remembered; the proposals of today's daemons have 20 to 150 octets."""
+"""The longest offer or list of transforms that is remembered; those of today's daemons have 20 to 250 octets."""
 _SPI_SIZES: Final = {ProtocolId.IKE: (0, 8), ProtocolId.AH: (4,), ProtocolId.ESP: (4,)}
 
 
@@ -101,6 +101,24 @@ def decode_proposals(body: memoryview, offset: int = 0) -> tuple[Proposal, ...]:
 
     They are 255 at most, since their numbers are one octet, start at 1 and rise by one.
     """
+    # without an SPI, as in IKE_SA_INIT, all peers of a kind offer the very same octets
+    if _PROPOSAL.size <= len(body) <= KNOWN_OCTETS and not body[6]:
+        known = _known_proposals(bytes(body))
+        if known is not None:
+            return known
+    return _read_proposals(body, offset)
+
+
+@lru_cache(maxsize=256)
+def _known_proposals(octets: bytes) -> tuple[Proposal, ...] | None:
+    """The proposals of an SA payload; None: malformed, read them where their offset is known."""
+    try:
+        return _read_proposals(memoryview(octets), 0)
+    except WireError:
+        return None
+
+
+def _read_proposals(body: memoryview, offset: int) -> tuple[Proposal, ...]:
     proposals: list[Proposal] = []
     position, size, more = 0, len(body), _MORE_PROPOSALS
     while position < size:

@@ -18,6 +18,8 @@ MAX_SELECTORS: Final = 255
 """RFC 7296 section 3.13: their number is one octet."""
 MAX_COMPARED: Final = 32
 """A local limit: how many shares narrowing tidies up; it bounds the work that an offer of 255 selectors makes."""
+KNOWN_OCTETS: Final = 128
+"""The longest payload that is remembered: three pairs of IPv6 addresses."""
 ANY_PORT: Final = (0, 65535)
 OPAQUE_PORT: Final = (65535, 0)
 ICMP: Final = 1
@@ -159,6 +161,20 @@ def encode_selectors(selectors: Sequence[TrafficSelector], payload: int) -> byte
 
 def decode_selectors(body: memoryview, offset: int, payload: int) -> tuple[TrafficSelector, ...]:
     """The selectors of a TSi or TSr payload whose body stands at `offset`. Raises WireError."""
+    known = _known_selectors(bytes(body)) if len(body) <= KNOWN_OCTETS else None
+    return _read_selectors(body, offset, payload) if known is None else known
+
+
+@lru_cache(maxsize=1024)
+def _known_selectors(octets: bytes) -> tuple[TrafficSelector, ...] | None:
+    """The selectors of a payload, the same with every exchange; None: malformed, read them where they stand."""
+    try:
+        return _read_selectors(memoryview(octets), 0, 0)
+    except WireError:
+        return None
+
+
+def _read_selectors(body: memoryview, offset: int, payload: int) -> tuple[TrafficSelector, ...]:
     size = len(body)
     if size < 4:
         raise _fault(f"{size} octets where 4 are the least", offset, payload, "3.13")
