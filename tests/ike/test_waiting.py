@@ -131,6 +131,23 @@ def test_ten_seconds_and_no_more(ike_pair: MakePair, host: str) -> None:
     assert "10 s" in str(event.decision.to_json() if event.decision else "")
 
 
+@pytest.mark.parametrize("host", ["alice", "bob"])
+def test_the_core_itself_stops_waiting_after_ten_seconds(ike_pair: MakePair, host: str) -> None:
+    pair = ike_pair(crls="http", alice=WHOLE, bob=WHOLE)
+    end, other = (pair.alice, pair.bob) if host == "alice" else (pair.bob, pair.alice)
+    other.ports.store = pair.pki.store(other.name)
+    # a shell that never answers, not even that the time is up
+    pair.world.fetch = lambda asker, fetch: None  # type: ignore[assignment,method-assign] # the world's seam for fetches
+    pair.alice.initiate("bob")
+    while states(pair, end) != ["awaits-verdict"]:
+        pair.world.step()
+    start = pair.world.now
+    pair.world.run_until(lambda: end.of(SaRefused))
+    assert round(pair.world.now - start, 6) == 10.0
+    pair.world.run_until(pair.world.now + 1.0)
+    assert_refused(pair, "crl-fetch-failed", by=host)
+
+
 def test_the_time_for_all_fetches_is_one(ike_pair: MakePair, ike_pki: SimPki) -> None:
     # first one URL, and after its answer the next: together they have ten seconds
     urls = ("http://one.example/x.crl", "http://two.example/x.crl", "http://three.example/x.crl")
