@@ -63,6 +63,8 @@ def endpoint_option(command: F) -> F:
         "--endpoint",
         type=click.Path(path_type=Path),
         required=True,
+        envvar="IKESIM_ENDPOINT",
+        show_envvar=True,
         metavar="CONFIG",
         help="The endpoint's configuration file.",
     )(command)
@@ -92,5 +94,7 @@ def print_json(document: Any) -> None:
 def ask(config: Path, method: str, resource: str, body: Any = None, *, timeout: float | None = 60.0) -> Any:
     """Ask the daemon of an endpoint: see `ikesim.cli.client.ask`, which is imported only here."""
     from ikesim.cli.client import ask as ask_daemon
+    from ikesim.cli.progress import progress
 
-    return ask_daemon(config, method, resource, body, timeout=timeout)
+    with progress("Waiting for the daemon"):
+        return ask_daemon(config, method, resource, body, timeout=timeout)

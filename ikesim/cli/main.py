@@ -11,6 +11,7 @@ import click
 
 from ikesim import __version__
 from ikesim.cli.common import Failure
+from ikesim.cli.junos_words import VERBS
 from ikesim.errors import IkesimError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -23,10 +24,15 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reload": ("ikesim.cli.control:reload", "Read the configuration and the PKI objects again."),
     "config": ("ikesim.cli.config:config", "Check a configuration."),
     "pki": ("ikesim.cli.pki:pki", "The PKI objects of one endpoint."),
+    "ca-profile": ("ikesim.cli.ca_profile:ca_profile", "The CA profiles of an endpoint's configuration."),
+    "sa": ("ikesim.cli.sa:sa", "The IKE SAs of an endpoint, and the decisions they stand on."),
     "ca": ("ikesim.cli.ca:ca", "The lab's certification authority."),
     "explain": ("ikesim.cli.explain:explain", "Explain a trust decision."),
     "lab": ("ikesim.cli.lab:lab", "Two endpoints with everything around them."),
     "inspect": ("ikesim.cli.inspect:inspect", "Decode, decrypt, verify and draw a capture."),
+    "request": ("ikesim.cli.junos:request", "Junos' words: request security pki ..."),
+    "show": ("ikesim.cli.junos:show", "Junos' words: show security pki|ike|ipsec ..."),
+    "clear": ("ikesim.cli.junos:clear", "Junos' words: clear security pki|ike|ipsec ..."),
 }
 """Name -> (module:attribute, one line of help)."""
 
@@ -51,9 +57,12 @@ class LazyGroup(click.Group):
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the command."""
+        """Import the command. Junos' verbs may be shortened, the others not: scripts would come to rely on it."""
         if cmd_name not in self._lazy:
-            return None
+            begun = [name for name in self._lazy if name.startswith(cmd_name)]
+            if len(begun) != 1 or begun[0] not in VERBS:
+                return None
+            cmd_name = begun[0]
         module, _, attribute = self._lazy[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)

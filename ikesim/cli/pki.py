@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ikesim.cli.common import endpoint_option, json_option, print_json
+from ikesim.cli.pki_more import clear, crl, export, verify
 from ikesim.cli.pki_secrets import secret
+from ikesim.cli.progress import progress
 from ikesim.cli.stores import open_store, tell_daemon
 from ikesim.errors import NotFoundError, UsageError
 
@@ -21,7 +23,8 @@ def pki() -> None:
     """The PKI objects of one endpoint: key pairs, certificates, CRLs."""
 
 
-pki.add_command(secret)
+for command in (secret, verify, export, clear, crl):
+    pki.add_command(command)
 
 
 @pki.group()
@@ -40,7 +43,8 @@ def key() -> None:
 def generate(certificate_id: str, kind: str, size: int | None, endpoint: Path, as_json: bool) -> None:
     """Make the key pair ID in the endpoint's vault."""
     _, store = open_store(endpoint)
-    pair = store.generate(certificate_id, kind, size)
+    with progress(f"Generating the key pair {certificate_id}"):
+        pair = store.generate(certificate_id, kind, size)
     if as_json:
         print_json({"id": pair.id, "type": pair.kind, "size": pair.size, "fingerprint": f"sha256:{pair.fingerprint}"})
         return

@@ -6,7 +6,7 @@ first lookup: one pass over the TLVs fills a sorted array of fixed-width records
 that was found. Nothing is kept of a CRL until a signature over it verified (:meth:`CrlCache.keep`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -254,6 +254,14 @@ class Crl:
         if records is None:
             return []
         return [self._entry(offset, index) for offset in _bisect(records, key)]
+
+    def entries(self) -> Iterator[tuple[int, RevokedEntry]]:
+        """Every entry with its serial number, in the order of the CRL. Raises DerError."""
+        offset, end = self._entries
+        while offset < end:
+            element = Element.at(self.der, offset, end)
+            yield element.children()[0].integer(), self._entry(offset, self.index)
+            offset = element.end
 
     def _entry(self, offset: int, index: _Index) -> RevokedEntry:
         fields = Element.at(self.der, offset, self._entries[1]).children()
