@@ -16,6 +16,7 @@ from ikesim.ike.events import (
     SaClosed,
     SaEstablished,
     SaRefused,
+    SelfTested,
     TrustChanged,
 )
 
@@ -57,6 +58,10 @@ def sentence(event: Event) -> str:
         case TrustChanged():
             where = f" of CA profile {event.ca_profile}" if event.ca_profile else ""
             return f"PKI objects changed: {event.what}{where}"
+        case SelfTested(passed=True):
+            return f"{event.ran} cryptographic self-tests passed ({event.trigger})"
+        case SelfTested():
+            return f"cryptographic self-tests failed ({event.trigger}): {', '.join(event.failed)}; no new SA is made"
         case Anomaly():
             where = f" on {event.sa}" if event.sa else f" from {event.remote}" if event.remote else ""
             return f"anomaly{where}: {event.what} ({event.rule})"

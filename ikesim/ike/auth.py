@@ -16,6 +16,7 @@ from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.ids import FetchId
 from ikesim.ike.own import ANNOUNCED_HASHES, auth_octets, own_auth, requested_authorities
 from ikesim.ike.sa import Authenticated, IkeSa, IkeState, PendingVerdict, VerifiedAuth
+from ikesim.ike.self_tests import FAILED
 from ikesim.ike.tasks import AuthTask, ChildOffer, CreateChildTask, DeleteTask, InformTask, InitTask
 from ikesim.pki.decision import Attempt, TrustDecision
 from ikesim.pki.fetching import FetchResult
@@ -318,6 +319,9 @@ def _accept(
     identity = _identity(pending.id_type, pending.id_data)
     sa.connection = candidate
     decision = decision.with_attempts((*_attempts(pending), Attempt(candidate, None)))
+    if core.self_tests.failed:
+        _send_refusal(core, sa, Reason.SELF_TEST_FAILED, now, decision, FAILED)
+        return
     assert pending.verified is not None and decision.leaf is not None
     peer = Authenticated(
         identity,

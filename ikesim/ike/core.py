@@ -16,6 +16,7 @@ from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import seal_message
 from ikesim.ike.sa import HALF_OPEN, ChildSa, ChildState, IkeSa, IkeState, InstalledIke
+from ikesim.ike.self_tests import SelfTests
 from ikesim.ike.tasks import Task
 from ikesim.ike.timers import Timers
 from ikesim.ike.window import Counters, Origin, Outstanding
@@ -65,6 +66,7 @@ class Core:
         self.timers = Timers()
         self.cookies = CookieJar()
         self.counters = Counters()
+        self.self_tests = SelfTests()
         self.sequence = 0
         self.names = 0
         self.out_datagrams: list[Datagram] = []

@@ -8,6 +8,7 @@ from ikesim.ike.grammar import Form
 from ikesim.ike.init import NONCE_OCTETS
 from ikesim.ike.negotiation import algorithms, key_exchange_methods
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa
+from ikesim.ike.self_tests import FAILED
 from ikesim.ike.tasks import CreateChildTask, DeleteTask, InformTask, RekeyIkeTask
 from ikesim.reasons import Reason
 from ikesim.wire.message import Message
@@ -148,6 +149,13 @@ def later(core: Core, sa: IkeSa, task: CreateChildTask | RekeyIkeTask, now: floa
     """Try a request again after a while, a random one: two ends that put each other off must not meet again."""
     sa.postponed.append(task)
     core.timers.set(sa, "retry", now + child.early(core, RETRY_TIME, RETRY_JITTER))
+
+
+def forgo(core: Core, sa: IkeSa, task: CreateChildTask | RekeyIkeTask, now: float) -> None:
+    """Ask for nothing new, since a self-test has failed; what should be replaced lives on until it expires."""
+    core.counters.add("self-test-forgone")
+    if isinstance(task, CreateChildTask) and task.rekeys is None:
+        _give_up(core, sa, task, Reason.SELF_TEST_FAILED, FAILED, now)
 
 
 def _give_up(core: Core, sa: IkeSa, task: CreateChildTask, reason: Reason, detail: str, now: float) -> None:

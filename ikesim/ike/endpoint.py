@@ -5,8 +5,10 @@ A datagram's way: `wire.demux` says what it is; its SPI finds the IKE SA; the wi
 network raises.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
+from ikesim.crypto.selftest import Outcome
 from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
 from ikesim.ike import auth, create_child, events, informational, init, intermediate, rekey_ike, traffic, unique
 from ikesim.ike.config import EndpointConfig
@@ -17,6 +19,7 @@ from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import open_message
 from ikesim.ike.sa import AWAITED_EXCHANGE, HALF_OPEN, UNANSWERED, ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.self_tests import SelfTestSettings
 from ikesim.ike.tasks import (
     AuthTask,
     CreateChildTask,
@@ -63,7 +66,8 @@ class Endpoint:
 
     def next_deadline(self) -> float | None:
         """When :meth:`advance` has something to do; None if nothing is pending."""
-        return self.core.timers.next_deadline(self.core.sas)
+        deadline, due = self.core.timers.next_deadline(self.core.sas), self.core.self_tests.due
+        return due if deadline is None or (due is not None and due < deadline) else deadline
 
     def datagrams(self) -> list[Datagram]:
         """Take the datagrams to send, in order."""
@@ -215,9 +219,31 @@ class Endpoint:
             self._end(sa, Reason.REVOKED_LATER, now, decision)
         return decision is not None
 
+    def self_test(
+        self, now: float, only: Collection[str] | None = None, trigger: str = "on-demand"
+    ) -> tuple[Outcome, ...]:
+        """Test the cryptography: what `only` names, or what the settings say. A failure is the error state.
+
+        Raises ForbiddenError where the tests are disabled, UsageError for one that does not exist.
+        """
+        core, hook = self.core, self.core.ports.hooks.on_self_test
+        changed = partial(hook, None) if hook is not None else None
+        outcomes = core.self_tests.run(trigger, core.ports.wall(now), only, changed)
+        failed = tuple(outcome.name for outcome in outcomes if not outcome.passed)
+        core.emit(events.SelfTested, now, trigger=trigger, passed=not failed, ran=len(outcomes), failed=failed)
+        return outcomes
+
+    def configure_self_tests(self, settings: SelfTestSettings, now: float) -> None:
+        """Take what the administrators have set. Raises UsageError for a test that does not exist."""
+        self.core.self_tests.configure(settings, now)
+
     def advance(self, now: float) -> None:
         """Fire the timers that are due."""
         core = self.core
+        tests = core.self_tests
+        if tests.due is not None and tests.due <= now:
+            tests.due = now + tests.settings.interval
+            self.self_test(now, trigger="periodic")
         while (due := core.timers.due(core.sas, now)) is not None:
             sa, timer = due
             hook = core.ports.hooks.on_timer
@@ -364,8 +390,8 @@ class Endpoint:
                 reason=Reason.PAYLOAD_MALFORMED,
                 notify=NotifyType.INVALID_SYNTAX,
             )
-        elif sa.state is IkeState.DELETE_RESPONSE:
-            # RFC 7296 2.25: a closing SA makes nothing new.
+        elif sa.state is IkeState.DELETE_RESPONSE or core.self_tests.failed:
+            # RFC 7296 2.25: a closing SA makes nothing new; nor does cryptography that has failed its tests.
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.IKE_REKEY_REQUEST and self._ends_at_rekey(sa, now):
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
@@ -459,13 +485,16 @@ class Endpoint:
         for item in (sa, *self.core.take_woken()):
             while item.state is IkeState.ESTABLISHED and item.window.outstanding is None and item.queue:
                 task = item.queue.popleft()
-                exchange, payloads = self._build(item, task)
+                exchange, payloads = self._build(item, task, now)
                 if payloads is not None:
                     self.core.request(item, exchange, payloads, task, now)
 
-    def _build(self, sa: IkeSa, task: Task) -> tuple[int, Sequence[Payload] | None]:
+    def _build(self, sa: IkeSa, task: Task, now: float) -> tuple[int, Sequence[Payload] | None]:
         core = self.core
         match task:
+            case CreateChildTask() | RekeyIkeTask() if core.self_tests.failed:
+                create_child.forgo(core, sa, task, now)
+                return 0, None
             case CreateChildTask():
                 return ExchangeType.CREATE_CHILD_SA, create_child.build(core, sa, task)
             case RekeyIkeTask():

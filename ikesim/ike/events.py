@@ -174,6 +174,18 @@ class TrustChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SelfTested(Event):
+    """The cryptographic self-tests ran. `trigger`: start, periodic, on-demand or key-generation."""
+
+    trigger: str
+    passed: bool
+    ran: int
+    """How many tests."""
+    failed: tuple[str, ...] = ()
+    """Their names; not empty: from now on the endpoint makes no new SA."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anomaly(Event):
     """Something a well-behaved peer does not do; it was dropped or answered as `rule` says."""
 

@@ -20,6 +20,7 @@ from ikesim.ike.negotiation import (
     offers_additional,
 )
 from ikesim.ike.sa import AWAITED_EXCHANGE, IkeSa, IkeState, Intermediate
+from ikesim.ike.self_tests import FAILED
 from ikesim.ike.tasks import AuthTask, InitTask, IntermediateTask
 from ikesim.ike.window import Origin, digest
 from ikesim.reasons import Reason
@@ -68,6 +69,8 @@ def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = N
     )
     core.add(sa)
     missing = own.local_readiness(core, connection)
+    if core.self_tests.failed:
+        missing = Reason.SELF_TEST_FAILED, FAILED
     if missing is not None:
         core.refuse(sa, "us", missing[0], now, detail=missing[1])
         return sa.id
@@ -258,6 +261,9 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     offered, public = message.get(SA), message.get(KE)
     assert offered is not None and public is not None
     candidates = core.connections_for(origin.path)
+    if core.self_tests.failed:
+        _turn_away(core, header, origin, now, Reason.SELF_TEST_FAILED, FAILED)
+        return
     if not candidates:
         _turn_away(core, header, origin, now, Reason.NO_CONNECTION, f"no connection for {origin.path.remote.host}")
         return

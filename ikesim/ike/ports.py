@@ -39,6 +39,8 @@ class Hooks:
     """(sa, timer, now) -> False: nothing is done about it."""
     on_install: Callable[[SaId | None, Any], None] | None = None
     """(sa, installed keys): an IKE SA or CHILD SA got its keys; the capture's key log listens here."""
+    on_self_test: Callable[[SaId | None, str, bytes], bytes | None] | None = None
+    """(None, test, what was computed) -> what is compared with the known answer."""
 
 
 class Ports(Protocol):

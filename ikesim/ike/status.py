@@ -6,6 +6,7 @@ from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.events import to_json
 from ikesim.ike.negotiation import proposal_text
 from ikesim.ike.sa import ChildSa, IkeSa, IkeState
+from ikesim.reasons import Reason
 
 _GONE = (IkeState.REFUSED, IkeState.DELETED)
 """SAs that only answer retransmissions."""
@@ -19,6 +20,9 @@ def status(endpoint: Endpoint, now: float) -> dict[str, Any]:
         "listen": [str(address) for address in core.config.listen],
         "listen_nat_t": [str(address) for address in core.config.listen_nat_t],
         "ike_sas": [_ike_sa(sa, now) for sa in core.sas.values() if sa.state not in _GONE],
+        "state": "error" if core.self_tests.failed else "operational",
+        "reason": Reason.SELF_TEST_FAILED.value if core.self_tests.failed else None,
+        "self_test": core.self_tests.to_json(),
         "counters": dict(sorted(core.counters.values.items())),
     }
 
