@@ -20,21 +20,7 @@ MAX_OCTETS = 32 * 1024
 """Of the certificates sent: strangers who add superfluous ones cannot fill the memory. Real chains have 10 KiB."""
 
 
-class Key:
-    """What a decision is a function of, the time aside. It is large and asked for often: hashed once."""
-
-    __slots__ = ("_hash", "_parts")
-
-    def __init__(self, parts: tuple[object, ...]) -> None:
-        """Raises TypeError for parts that cannot be hashed."""
-        self._parts = parts
-        self._hash = hash(parts)
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Key) and self._parts == other._parts
+Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +68,12 @@ def _key(request: TrustRequest, evidence: Evidence) -> Key | None:
         return None
     if sum(map(len, request.certificates)) > MAX_OCTETS:
         return None
-    parts = (
-        request.certificates,
-        request.policy,
-        request.identity,
-        request.expected,
-        request.encodings,
-        request.connection,
-        tuple(evidence.intermediates),
-        tuple(evidence.crls),
-        tuple(evidence.ocsp),
-        tuple(evidence.responders),
-        tuple(evidence.crl_loaded_at.items()),
-        evidence.assumed_revoked,
-        None if auth is None else (auth.kind, auth.reason, tuple(auth.evidence.items())),
-    )
     try:
-        return Key(parts)
+        return (
+            request.key,
+            evidence.key,
+            None if auth is None else (auth.kind, auth.reason, tuple(auth.evidence.items())),
+        )
     except TypeError:
         return None
 

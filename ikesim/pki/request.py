@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from ikesim.errors import UsageError
+from ikesim.pki.caching import Key
 from ikesim.pki.decision import RevocationOutcome
 from ikesim.pki.fetching import FetchRequest, FetchResult
 from ikesim.pki.identity import Identity, IdentityPattern
@@ -290,6 +291,13 @@ class TrustRequest:
         object.__setattr__(self, "certificates", tuple(map(bytes, self.certificates)))
         object.__setattr__(self, "encodings", tuple(self.encodings))
 
+    @cached_property
+    def key(self) -> Key:
+        """Everything but the time, to find a decision by."""
+        return Key(
+            self.certificates, self.policy, self.identity, self.expected, tuple(self.encodings), self.connection
+        )
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -331,9 +339,21 @@ class Evidence:
     def __deepcopy__(self, memo: object) -> "Evidence":
         return self
 
+    @cached_property
+    def key(self) -> Key:
+        """What is held, to find a decision by; AUTH and what was fetched are not in it. Raises TypeError."""
+        return Key(
+            tuple(self.intermediates),
+            tuple(self.crls),
+            tuple(self.ocsp),
+            tuple(self.responders),
+            tuple(self.crl_loaded_at.items()),
+            self.assumed_revoked,
+        )
+
     def with_auth(self, auth: AuthState, fetched: Mapping[FetchRequest, FetchResult] | None = None) -> "Evidence":
         """The same with what is known about AUTH, and with what was fetched."""
-        return Evidence(
+        evidence = Evidence(
             self.intermediates,
             self.crls,
             self.ocsp,
@@ -343,6 +363,8 @@ class Evidence:
             self.crl_loaded_at,
             self.assumed_revoked,
         )
+        evidence.__dict__["key"] = self.key  # what is held stays the same
+        return evidence
 
 
 def revocation_settings(anchor: Anchor, policy: TrustPolicy, evidence: Evidence) -> RevocationSettings:
