@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from ikesim.pki.caching import Cache
+from ikesim.pki.caching import Cache, Key
 from ikesim.pki.decision import PathReport, TrustDecision
 from ikesim.pki.moment import Moment
 from ikesim.pki.request import Evidence, TrustRequest
@@ -18,9 +18,6 @@ LIMIT = 512
 """Decisions kept; one has some tens of checks and takes about 20 KiB."""
 MAX_OCTETS = 32 * 1024
 """Of the certificates sent: strangers who add superfluous ones cannot fill the memory. Real chains have 10 KiB."""
-
-
-Key = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +66,8 @@ def _key(request: TrustRequest, evidence: Evidence) -> Key | None:
     if sum(map(len, request.certificates)) > MAX_OCTETS:
         return None
     try:
-        return (
-            request.key,
-            evidence.key,
-            None if auth is None else (auth.kind, auth.reason, tuple(auth.evidence.items())),
-        )
+        about_auth = None if auth is None else (auth.kind, auth.reason, tuple(auth.evidence.items()))
+        return Key(request.key, evidence.key, about_auth)
     except TypeError:
         return None
 
