@@ -331,7 +331,7 @@ class Core:
         if hooks.before_protect is not None:
             changed = hooks.before_protect(sa.id, plaintext, replace(header, next_payload=first_payload))
             plaintext = plaintext if changed is None else changed
-        if exchange == ExchangeType.IKE_INTERMEDIATE:
+        if exchange == ExchangeType.IKE_INTERMEDIATE and sa.intermediate is not None:
             intauth.cover(self.prf(sa), sa, header, first_payload, plaintext)
         if hooks.before_header is not None:
             header = hooks.before_header(sa.id, header) or header
