@@ -1,15 +1,17 @@
 """A simulated host: the shell around one endpoint, with seeded entropy, vault, trust store and inner network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ikesim.crypto.selftest import Outcome
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.events import Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, Hooks, InnerPacket
+from ikesim.ike.self_tests import SelfTestSettings
 from ikesim.pki.fetching import FetchResult
 from ikesim.pki.keys import encapsulate
 from ikesim.pki.snapshot import TrustStore
@@ -35,6 +37,8 @@ class EndpointApi(Protocol):
     def terminate(self, sa: SaId, now: float) -> None: ...  # noqa: D102
     def check_liveness(self, sa: SaId, now: float) -> None: ...  # noqa: D102
     def reauthenticate(self, sa: SaId, now: float) -> None: ...  # noqa: D102
+    def self_test(self, now: float, only: Collection[str] | None = None) -> tuple[Outcome, ...]: ...  # noqa: D102
+    def configure_self_tests(self, settings: SelfTestSettings, now: float) -> None: ...  # noqa: D102
     def fetched(self, fetch: FetchId, result: FetchResult, now: float) -> None: ...  # noqa: D102
     def reconfigure(self, config: EndpointConfig, now: float) -> Any: ...  # noqa: D102
     def trust_changed(self, now: float) -> None: ...  # noqa: D102
@@ -174,6 +178,14 @@ class SimHost:
     def reauthenticate(self, sa: SaId) -> None:
         """Replace an IKE SA by one with a fresh authentication."""
         self._do(lambda now: self.endpoint.reauthenticate(sa, now))
+
+    def self_test(self, only: Collection[str] | None = None) -> tuple[Outcome, ...]:
+        """Test the cryptography; `only` names tests or families."""
+        return self._do(lambda now: self.endpoint.self_test(now, only))
+
+    def configure_self_tests(self, settings: SelfTestSettings) -> None:
+        """Take what the administrators have set."""
+        self._do(lambda now: self.endpoint.configure_self_tests(settings, now))
 
     def send_inner(self, packet: bytes) -> None:
         """Send an IP packet through the tunnel."""
