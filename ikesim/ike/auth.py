@@ -38,6 +38,18 @@ from ikesim.wire.registry import (
 )
 
 _ANNOUNCED = frozenset(ANNOUNCED_HASHES)
+CHILD_ERRORS = frozenset(
+    (
+        NotifyType.NO_PROPOSAL_CHOSEN,
+        NotifyType.SINGLE_PAIR_REQUIRED,
+        NotifyType.NO_ADDITIONAL_SAS,
+        NotifyType.INTERNAL_ADDRESS_FAILURE,
+        NotifyType.FAILED_CP_REQUIRED,
+        NotifyType.TS_UNACCEPTABLE,
+        NotifyType.TEMPORARY_FAILURE,
+    )
+)
+"""Errors in an IKE_AUTH response that leave the IKE SA up: only the CHILD SA failed (RFC 7296 1.2)."""
 VERDICT_TIME = 10.0
 """Seconds that all fetches of one decision may take together."""
 
@@ -101,8 +113,10 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
 def handle_response(core: Core, sa: IkeSa, message: Message, task: AuthTask, now: float) -> None:
     """Take the responder's IKE_AUTH: judge it, or note that the responder refused us."""
     form = recognise(message)
-    if form is Form.AUTH_NOTIFY:
-        said = [name(NotifyType, item.type) for item in message.notifies() if is_error(item.type)]
+    errors = [item.type for item in message.notifies() if is_error(item.type)]
+    # RFC 7296 3.10.1: an error in a response, known or not, means that the request failed, whatever else is there.
+    if form is Form.AUTH_NOTIFY or not CHILD_ERRORS.issuperset(errors):
+        said = [name(NotifyType, number) for number in errors]
         detail = f"the responder answered {' '.join(said) or 'without an identity'}"
         core.refuse(sa, "peer", Reason.PEER_REFUSED, now, detail=detail, authenticated=True)
         return
@@ -420,6 +434,11 @@ def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child
         reason=failure.reason,
         detail=str(failure),
     )
+
+
+def refuse_answer(core: Core, sa: IkeSa, error: ProtocolError, now: float) -> None:
+    """Refuse a responder whose IKE_AUTH breaks the protocol; it is told, since it believes the SA established."""
+    _send_refusal(core, sa, error.reason, now, None, str(error))
 
 
 def _send_refusal(

@@ -146,6 +146,9 @@ def read_answer(core: Core, sa: IkeSa, offer: ChildOffer, message: Message) -> C
     answer, our_side, peer_side = message.get(SA), message.get(TSi), message.get(TSr)
     if answer is None or our_side is None or peer_side is None:
         raise failure or ChildFailure("the response has no CHILD SA", reason=Reason.CHILD_FAILED)
+    if failure is not None:
+        # RFC 7296 3.10.1: it failed, although a CHILD SA stands there; without a notify, so that it is deleted.
+        raise ChildFailure(f"{failure}, beside a CHILD SA", reason=failure.reason)
     chosen = accepted(answer.proposals, offer.proposals)
     if chosen is None or len(chosen.spi) != 4:
         raise ChildFailure("the peer chose a proposal that was not offered", reason=Reason.PROPOSAL_MISMATCH)

@@ -463,7 +463,9 @@ class Endpoint:
         core = self.core
         rule = error.rule if isinstance(error, WireError) else "RFC 7296 2.21"
         core.emit(events.Anomaly, now, what=str(error), rule=rule, sa=sa.id)
-        if sa.state in UNANSWERED or sa.state is IkeState.VERDICT:
+        if sa.state in (IkeState.AUTH_RESPONSE, IkeState.VERDICT):
+            auth.refuse_answer(core, sa, error, now)
+        elif sa.state in UNANSWERED:
             core.refuse(sa, "us", error.reason, now, detail=str(error), authenticated=True)
         else:
             core.close(sa, error.reason, now)

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ikesim.errors import ProtocolError
 from ikesim.reasons import Reason
-from ikesim.wire.message import Message
+from ikesim.wire.message import Message, Raw
 from ikesim.wire.registry import ExchangeType as X
 from ikesim.wire.registry import NotifyType
 from ikesim.wire.registry import PayloadType as T
@@ -182,6 +182,18 @@ def is_protected(exchange: int) -> bool:
     return rules is None or rules[0].protected
 
 
+def refuse_critical(payloads: Iterable[Raw]) -> None:
+    """Raise ProtocolError for the first critical payload of a type that is not known (RFC 7296 2.5)."""
+    for raw in payloads:
+        if raw.critical and raw.kind not in KNOWN:
+            raise ProtocolError(
+                f"payload type {raw.kind} is critical and unknown",
+                reason=Reason.PAYLOAD_CRITICAL,
+                notify=NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
+                data=bytes((raw.kind,)),
+            )
+
+
 def recognise(message: Message) -> Form:
     """The form of a message whose payloads are in the clear (after decryption, where there was any).
 
@@ -191,14 +203,7 @@ def recognise(message: Message) -> Form:
     """
     header = message.header
     kinds = message.kinds
-    for raw in message.payloads:
-        if raw.critical and raw.kind not in KNOWN:
-            raise ProtocolError(
-                f"payload type {raw.kind} is critical and unknown",
-                reason=Reason.PAYLOAD_CRITICAL,
-                notify=NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD,
-                data=bytes((raw.kind,)),
-            )
+    refuse_critical(message.payloads)
     key = (header.exchange, header.is_response)
     if key not in _BY_EXCHANGE:
         raise _refusal(f"exchange type {header.exchange} is not supported")

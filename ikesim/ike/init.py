@@ -101,12 +101,14 @@ def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
     sa.nonce_i = task.nonce
 
 
-def _common_notifies(core: Core, spi_i: bytes, spi_r: bytes, path: Path) -> list[Payload]:
+def _common_notifies(
+    core: Core, spi_i: bytes, spi_r: bytes, path: Path, *, fragmentation: bool = True
+) -> list[Payload]:
     notifies: list[Payload] = [
         *nat.detection_notifies(spi_i, spi_r, path, core.config.encapsulation == "always"),
         _HASHES,
     ]
-    if core.config.fragment_size:
+    if core.config.fragment_size and fragmentation:
         notifies.append(_FRAGMENTATION)
     return notifies
 
@@ -317,7 +319,8 @@ def _respond(
     method = algorithms(chosen).key_exchange
     assert method is not None and sa.origin is not None
     payloads: list[Payload] = [SA((chosen,)), KE(method, public), Nonce(sa.nonce_r)]
-    payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path)
+    # RFC 7383 2.3: an initiator that did not say so must not be led to believe that fragments are read.
+    payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path, fragmentation=sa.fragmentation)
     payloads.append(_CHILDLESS)
     if extended:
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from ikesim.crypto.ciphers import CipherSuite
 from ikesim.errors import IntegrityError, WireError
+from ikesim.ike.grammar import refuse_critical
 from ikesim.ike.sa import IkeSa
 from ikesim.wire.fragments import Reassembly, split
 from ikesim.wire.message import (
@@ -45,6 +46,8 @@ def open_message(sa: IkeSa, message: Message) -> Message | None:
             offset=frame.offset,
             payload=PayloadType.SKF if frame.total else PayloadType.SK,
         )
+    # What stands before the Encrypted payload is in the clear, but the check value covers it: the peer sent it.
+    refuse_critical(message.payloads[:-1])
     plaintext = padded[: len(padded) - 1 - padded[-1]]
     if not frame.total:
         return message.with_payloads(parse_payloads(frame.first_payload, plaintext), plaintext)
