@@ -296,6 +296,16 @@ def test_nothing_but_ike_auth_is_taken_before_ike_auth(
     assert_established(pair)
 
 
+@pytest.mark.parametrize("exchange", [IKE_SA_INIT, 38, 43, 44, 255])
+def test_an_exchange_that_has_no_place_on_an_established_sa(ike_pair: MakePair, exchange: int) -> None:
+    pair, _, _, forged, path = up(ike_pair)
+    pair.bob.inject(forged.sealed(exchange, 2, [Notify(16384)]), path)
+    # IKE_SA_INIT is dropped, the others come from the peer itself: INVALID_SYNTAX, which ends the SA
+    assert [event.reason for event in pair.bob.of(SaClosed)] == (
+        [] if exchange == IKE_SA_INIT else ["payload-malformed"]
+    )
+
+
 def test_ike_auth_on_an_established_sa_makes_nothing_new(ike_pair: MakePair) -> None:
     pair, ours, theirs, forged, path = up(ike_pair)
     (auth,) = ours.of(IKE_AUTH, response=False)
