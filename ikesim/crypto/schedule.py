@@ -33,12 +33,22 @@ class ChildKeys:
 
 
 def skeyseed(
-    prf: Prf, *, ni: bytes, nr: bytes, shared: bytes, sk_d: bytes | None = None, old_prf: Prf | None = None
+    prf: Prf,
+    *,
+    ni: bytes,
+    nr: bytes,
+    shared: bytes,
+    sk_d: bytes | None = None,
+    old_prf: Prf | None = None,
+    more: bytes = b"",
 ) -> bytes:
-    """SKEYSEED = prf(Ni | Nr, g^ir); of a rekey, with the old SA's SK_d and PRF, prf(SK_d, g^ir | Ni | Nr)."""
+    """SKEYSEED = prf(Ni | Nr, g^ir); of a rekey, with the old SA's SK_d and PRF, prf(SK_d, g^ir | Ni | Nr).
+
+    `more` holds the secrets of a rekey's further key exchanges, in order, and comes last (RFC 9370 2.2.4).
+    """
     if sk_d is None:
         return prf.prf(ni + nr, shared)
-    return (old_prf or prf).prf(sk_d, shared + ni + nr)
+    return (old_prf or prf).prf(sk_d, shared + ni + nr + more)
 
 
 def ike_keys(
@@ -52,13 +62,14 @@ def ike_keys(
     shared: bytes,
     sk_d: bytes | None = None,
     old_prf: Prf | None = None,
+    more: bytes = b"",
 ) -> IkeKeys:
     """The keys of an IKE SA from nonces, SPIs (8 octets each) and the shared secret.
 
     With `sk_d` it is a rekey: SKEYSEED comes from the old SA's SK_d under the old SA's PRF, `old_prf`; the keys are
-    then expanded with the new one (RFC 7296 2.18).
+    then expanded with the new one (RFC 7296 2.18). `more` is that of :func:`skeyseed`.
     """
-    seed = skeyseed(prf, ni=ni, nr=nr, shared=shared, sk_d=sk_d, old_prf=old_prf)
+    seed = skeyseed(prf, ni=ni, nr=nr, shared=shared, sk_d=sk_d, old_prf=old_prf, more=more)
     lengths = (
         prf.key_length,
         suite.integrity_key_length,
@@ -71,10 +82,15 @@ def ike_keys(
     return IkeKeys(*_cut(prf.plus(seed, ni + nr + spi_i + spi_r, sum(lengths)), lengths))
 
 
-def child_keys(prf: Prf, sk_d: bytes, suite: CipherSuite, *, ni: bytes, nr: bytes, shared: bytes = b"") -> ChildKeys:
-    """The keys of a CHILD SA: prf+(SK_d, [g^ir (new)] | Ni | Nr); `shared` is empty without PFS (RFC 7296 2.17)."""
+def child_keys(
+    prf: Prf, sk_d: bytes, suite: CipherSuite, *, ni: bytes, nr: bytes, shared: bytes = b"", more: bytes = b""
+) -> ChildKeys:
+    """The keys of a CHILD SA: prf+(SK_d, [g^ir (new)] | Ni | Nr); `shared` is empty without PFS (RFC 7296 2.17).
+
+    `more` holds the secrets of further key exchanges, in order (RFC 9370 2.2.4).
+    """
     lengths = (suite.key_length, suite.integrity_key_length, suite.key_length, suite.integrity_key_length)
-    return ChildKeys(*_cut(prf.plus(sk_d, shared + ni + nr, sum(lengths)), lengths))
+    return ChildKeys(*_cut(prf.plus(sk_d, shared + ni + nr + more, sum(lengths)), lengths))
 
 
 def auth_octets(

@@ -1,7 +1,7 @@
 """CHILD SAs: what is offered, what is chosen, and their installation (RFC 7296 1.2, 1.3, 2.9, 2.17)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
@@ -47,7 +47,9 @@ class ChildChoice:
     spi: bytes
     """Ours."""
     public: bytes = b""
-    shared: bytes = b""
+    shared: bytes = field(default=b"", repr=False)
+    more: bytes = field(default=b"", repr=False)
+    """The secrets of further key exchanges, in order."""
 
     def payloads(self) -> list[Payload]:
         """The response's SA, KE (with PFS), TSi and TSr."""
@@ -198,7 +200,7 @@ def install(
     suite = cipher_suite(picked.encryption, picked.key_bits, picked.integrity)
     assert sa.keys is not None
     keys = schedule.child_keys(
-        core.prf(sa), sa.keys.d, suite, ni=nonces.asked, nr=nonces.answered, shared=choice.shared
+        core.prf(sa), sa.keys.d, suite, ni=nonces.asked, nr=nonces.answered, shared=choice.shared, more=choice.more
     )
     toward, back = ((keys.ei, keys.ai), (keys.er, keys.ar))
     mine, theirs = (toward, back) if ours else (back, toward)

@@ -1,8 +1,11 @@
 """CREATE_CHILD_SA for CHILD SAs: new ones and rekeying, in both roles (RFC 7296 1.3.1, 1.3.3, 2.8, 2.25)."""
 
+from dataclasses import replace
+
 from ikesim.crypto import exchange
 from ikesim.errors import KeyExchangeError
-from ikesim.ike import child, events
+from ikesim.ike import agreement, child, events
+from ikesim.ike.agreement import ChildAgreement
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form
 from ikesim.ike.init import NONCE_OCTETS
@@ -22,6 +25,8 @@ RETRY_JITTER = 0.6
 MAX_ATTEMPTS = 6
 """Tries of one request before it is given up; the SA's hard lifetime ends it then."""
 
+PASSING = (NotifyType.TEMPORARY_FAILURE, NotifyType.STATE_NOT_FOUND)
+"""Errors after which the same request may succeed: the second says that the peer forgot what it had agreed to."""
 MAX_GONE = 16
 """SPIs remembered of what the peer deleted while we waited: it made one, and may delete a few others."""
 
@@ -56,10 +61,9 @@ def build(core: Core, sa: IkeSa, task: CreateChildTask) -> list[Payload] | None:
 
 def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: CreateChildTask, now: float) -> None:
     """Install what the peer agreed to, settle with a rival, or try again as its error says."""
-    old = sa.children.get(task.rekeys) if task.rekeys is not None else None
     assert task.offer is not None
     if form is Form.CREATE_NOTIFY:
-        _handle_failure(core, sa, message, task, now)
+        handle_failure(core, sa, message, task, now)
         return
     try:
         choice = child.read_answer(core, sa, task.offer, message)
@@ -68,17 +72,31 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: C
         _give_up(core, sa, task, failure.reason, str(failure), now)
         sa.queue.append(InformTask((Delete(ProtocolId.ESP, (task.offer.spi,)),)))
         return
+    nonce = message.get(Nonce)
+    assert nonce is not None
+    choice = replace(choice, public=b"", shared=shared)
+    agreed = ChildAgreement(choice, child.ChildNonces(task.nonce, nonce.data), task.rekeys)
+    methods = algorithms(choice.proposal).additional
+    if not methods:
+        complete(core, sa, task, agreed, now)
+        return
+    further = agreement.further(task, agreed, methods, message)
+    if further is not None:
+        sa.queue.appendleft(further)
+    else:
+        detail = "the peer has no further key exchanges for what it chose (RFC 9370 2.2.4)"
+        _give_up(core, sa, task, Reason.KE_MISMATCH, detail, now)
+
+
+def complete(core: Core, sa: IkeSa, task: CreateChildTask, agreed: ChildAgreement, now: float) -> None:
+    """All key exchanges are made: install what we asked for, and settle with a rival."""
+    old = sa.children.get(task.rekeys) if task.rekeys is not None else None
+    choice, nonces = agreed.choice, agreed.nonces
     if choice.proposal.spi in task.gone:
         # The peer has ended it already. A rekeyed one ends with it: to the peer the new one was the tunnel.
         if old is not None:
             sa.queue.appendleft(DeleteTask(Reason.DELETED_BY_PEER, (old.id,)))
         return
-    nonce = message.get(Nonce)
-    assert nonce is not None
-    nonces = child.ChildNonces(task.nonce, nonce.data)
-    choice = child.ChildChoice(
-        choice.config, choice.proposal, choice.local_ts, choice.remote_ts, choice.spi, b"", shared
-    )
     fresh = child.install(core, sa, choice, nonces, now, ours=True, replaces=task.rekeys)
     if task.rekeys is None:
         return
@@ -118,7 +136,8 @@ def _replaced(core: Core, old: ChildSa, fresh: ChildSa, now: float) -> None:
     core.emit(events.Rekeyed, now, old=old.id, new=fresh.id)
 
 
-def _handle_failure(core: Core, sa: IkeSa, message: Message, task: CreateChildTask, now: float) -> None:
+def handle_failure(core: Core, sa: IkeSa, message: Message, task: CreateChildTask, now: float) -> None:
+    """The peer answered with an error, also to a further key exchange: try again as it says, or give up."""
     failure = child.failure_of(message)
     if failure is None:
         return
@@ -129,7 +148,7 @@ def _handle_failure(core: Core, sa: IkeSa, message: Message, task: CreateChildTa
         if task.attempts < MAX_ATTEMPTS:
             sa.queue.appendleft(_again(task))
             return
-    if failure.notify == NotifyType.TEMPORARY_FAILURE and task.attempts < MAX_ATTEMPTS:
+    if failure.notify in PASSING and task.attempts < MAX_ATTEMPTS:
         later(core, sa, _again(task), now)
         return
     if failure.notify == NotifyType.CHILD_SA_NOT_FOUND and task.rekeys in sa.children:
@@ -180,7 +199,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, form: Form, now: flo
     old: ChildSa | None = None
     connection = core.connection(sa)
     configs = connection.children
-    if isinstance(_outstanding(sa), RekeyIkeTask) or sa.replaced_by is not None:
+    if isinstance(sa.asking, RekeyIkeTask) or sa.replaced_by is not None:
         # RFC 7296 2.25.2
         core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         return
@@ -202,28 +221,39 @@ def handle_request(core: Core, sa: IkeSa, message: Message, form: Form, now: flo
         assert failure.notify is not None
         core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(failure.notify, failure.data)])
         return
+    methods, ours = algorithms(choice.proposal).additional, sa.asking
+    if methods and old is not None and isinstance(ours, CreateChildTask) and ours.rekeys == old.id:
+        # Two rekeyings of several exchanges each would be at odds for long: both give way, and try at random moments.
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        return
     answer = core.ports.entropy("nonce", NONCE_OCTETS)
     payloads = choice.payloads()
     payloads.insert(1, Nonce(answer))
+    agreed = ChildAgreement(choice, child.ChildNonces(nonce.data, answer), old.id if old is not None else None)
+    if methods:
+        payloads.append(agreement.follow(core, sa, methods, agreed, now))
     core.respond(sa, ExchangeType.CREATE_CHILD_SA, payloads)
-    nonces = child.ChildNonces(nonce.data, answer)
-    fresh = child.install(core, sa, choice, nonces, now, ours=False, replaces=old.id if old is not None else None)
+    if not methods:
+        complete_answer(core, sa, agreed, now)
+
+
+def complete_answer(core: Core, sa: IkeSa, agreed: ChildAgreement, now: float) -> None:
+    """All key exchanges are made: install what the peer asked for."""
+    old = sa.children.get(agreed.rekeys) if agreed.rekeys is not None else None
+    replaces = old.id if old is not None else None
+    fresh = child.install(core, sa, agreed.choice, agreed.nonces, now, ours=False, replaces=replaces)
     if old is None:
         return
-    ours = _outstanding(sa)
+    ours = sa.asking
     if isinstance(ours, CreateChildTask) and ours.rekeys == old.id:
         ours.rival = fresh.id
     else:
         _replaced(core, old, fresh, now)
 
 
-def _outstanding(sa: IkeSa) -> object:
-    return sa.window.outstanding.task if sa.window.outstanding is not None else None
-
-
 def note_unknown(sa: IkeSa, spis: tuple[bytes, ...]) -> None:
     """The peer deletes CHILD SAs: remember those that we do not know while we wait for an answer that makes one."""
-    task = _outstanding(sa)
+    task = sa.asking
     if isinstance(task, CreateChildTask):
         known = {item.spi_out for item in sa.children.values()}
         task.gone = (*task.gone, *(spi for spi in spis if spi not in known))[-MAX_GONE:]
@@ -231,7 +261,7 @@ def note_unknown(sa: IkeSa, spis: tuple[bytes, ...]) -> None:
 
 def why_deleted(core: Core, sa: IkeSa, gone: ChildSa, now: float) -> Reason:
     """Why the peer deletes a CHILD SA: one of its own, or one that rekeying made superfluous (RFC 7296 2.8.1)."""
-    task = _outstanding(sa)
+    task = sa.asking
     if isinstance(task, CreateChildTask) and task.rival in sa.children:
         if task.rekeys == gone.id:
             # The peer rekeyed it too, and finished first: its SA is the one that stays.

@@ -10,7 +10,19 @@ from functools import partial
 
 from ikesim.crypto.selftest import Outcome
 from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
-from ikesim.ike import auth, create_child, events, informational, init, intermediate, rekey_ike, traffic, unique
+from ikesim.ike import (
+    agreement,
+    auth,
+    create_child,
+    events,
+    followup,
+    informational,
+    init,
+    intermediate,
+    rekey_ike,
+    traffic,
+    unique,
+)
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import VERSION, Core
 from ikesim.ike.digest import state_digest
@@ -24,6 +36,7 @@ from ikesim.ike.tasks import (
     AuthTask,
     CreateChildTask,
     DeleteTask,
+    FollowupTask,
     InformTask,
     InitTask,
     IntermediateTask,
@@ -384,7 +397,7 @@ class Endpoint:
         form = recognise(message)
         if form is Form.INFORMATIONAL_REQUEST:
             informational.handle_request(core, sa, message, now)
-        elif message.header.exchange != ExchangeType.CREATE_CHILD_SA:
+        elif message.header.exchange not in (ExchangeType.CREATE_CHILD_SA, ExchangeType.IKE_FOLLOWUP_KE):
             raise ProtocolError(
                 f"{form} on an established IKE SA",
                 reason=Reason.PAYLOAD_MALFORMED,
@@ -392,7 +405,9 @@ class Endpoint:
             )
         elif sa.state is IkeState.DELETE_RESPONSE or core.self_tests.failed:
             # RFC 7296 2.25: a closing SA makes nothing new; nor does cryptography that has failed its tests.
-            core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+            core.respond(sa, message.header.exchange, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        elif form is Form.FOLLOWUP_REQUEST:
+            followup.handle_request(core, sa, message, now)
         elif form is Form.IKE_REKEY_REQUEST and self._ends_at_rekey(sa, now):
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.IKE_REKEY_REQUEST:
@@ -453,6 +468,8 @@ class Endpoint:
                 create_child.handle_response(core, sa, message, recognise(message), task, now)
             case RekeyIkeTask():
                 rekey_ike.handle_response(core, sa, message, recognise(message), task, now)
+            case FollowupTask():
+                followup.handle_response(core, sa, message, recognise(message), task, now)
             case DeleteTask():
                 informational.handle_delete_response(core, sa, message, task, now)
             case InformTask():
@@ -486,6 +503,8 @@ class Endpoint:
         """Send the next waiting request, if none is outstanding; also of SAs that this one woke."""
         for item in (sa, *self.core.take_woken()):
             while item.state is IkeState.ESTABLISHED and item.window.outstanding is None and item.queue:
+                if followup.holds(item, item.queue[0]):
+                    break
                 task = item.queue.popleft()
                 exchange, payloads = self._build(item, task, now)
                 if payloads is not None:
@@ -501,6 +520,8 @@ class Endpoint:
                 return ExchangeType.CREATE_CHILD_SA, create_child.build(core, sa, task)
             case RekeyIkeTask():
                 return ExchangeType.CREATE_CHILD_SA, rekey_ike.build(core, sa, task)
+            case FollowupTask():
+                return ExchangeType.IKE_FOLLOWUP_KE, followup.build(core, task)
             case DeleteTask():
                 return ExchangeType.INFORMATIONAL, informational.build_delete(core, sa, task)
             case InformTask():
@@ -527,6 +548,7 @@ class Endpoint:
             "liveness": self._check_silence,
             "keepalive": self._keep_alive,
             "retry": self._retry,
+            agreement.TIMER: lambda sa, now: followup.forget(core, sa),
             unique.CROSSED: lambda sa, now: unique.settle_crossed(core, sa, now),
             unique.OUTLIVED: lambda sa, now: unique.settle_outlived(core, sa, now),
         }

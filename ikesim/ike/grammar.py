@@ -61,6 +61,9 @@ class Form(StrEnum):
     CHILD_RESPONSE = "CREATE_CHILD_SA response for a CHILD SA"
     IKE_REKEY_RESPONSE = "CREATE_CHILD_SA response for an IKE SA"
     CREATE_NOTIFY = "CREATE_CHILD_SA response without an SA"
+    FOLLOWUP_REQUEST = "IKE_FOLLOWUP_KE request"
+    FOLLOWUP_RESPONSE = "IKE_FOLLOWUP_KE response"
+    FOLLOWUP_NOTIFY = "IKE_FOLLOWUP_KE response without a key exchange"
     INFORMATIONAL_REQUEST = "INFORMATIONAL request"
     INFORMATIONAL_RESPONSE = "INFORMATIONAL response"
 
@@ -164,6 +167,9 @@ RULES: tuple[Rule, ...] = (
         absent=(T.TSi,),
     ),
     Rule(Form.CREATE_NOTIFY, X.CREATE_CHILD_SA, True, True, {T.N: (1, ANY), T.V: _MANY}, absent=(T.SA,)),
+    Rule(Form.FOLLOWUP_REQUEST, X.IKE_FOLLOWUP_KE, False, True, {T.KE: _ONE, **_EXTRA}),
+    Rule(Form.FOLLOWUP_RESPONSE, X.IKE_FOLLOWUP_KE, True, True, {T.KE: _ONE, **_EXTRA}, present=(T.KE,)),
+    Rule(Form.FOLLOWUP_NOTIFY, X.IKE_FOLLOWUP_KE, True, True, {T.N: (1, ANY), T.V: _MANY}, absent=(T.KE,)),
     Rule(Form.INFORMATIONAL_REQUEST, X.INFORMATIONAL, False, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
     Rule(Form.INFORMATIONAL_RESPONSE, X.INFORMATIONAL, True, True, {T.D: _MANY, T.CP: _MAYBE, **_EXTRA}),
 )

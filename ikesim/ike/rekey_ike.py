@@ -3,9 +3,10 @@
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, ProtocolError
-from ikesim.ike import child, events, lifetime, unique
+from ikesim.ike import agreement, child, events, lifetime, unique
+from ikesim.ike.agreement import IkeAgreement
 from ikesim.ike.core import Core
-from ikesim.ike.create_child import MAX_ATTEMPTS, later
+from ikesim.ike.create_child import MAX_ATTEMPTS, PASSING, later
 from ikesim.ike.grammar import Form
 from ikesim.ike.init import NONCE_OCTETS
 from ikesim.ike.negotiation import accepted, algorithms, choose, key_exchange_methods, numbered
@@ -42,7 +43,7 @@ def build(core: Core, sa: IkeSa, task: RekeyIkeTask) -> list[Payload] | None:
 def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: RekeyIkeTask, now: float) -> None:
     """Go over to the new SA, settle with a rival, or try again as the peer's error says."""
     if form is Form.CREATE_NOTIFY:
-        _handle_failure(core, sa, message, task, now)
+        handle_failure(core, sa, message, task, now)
         return
     if form is not Form.IKE_REKEY_RESPONSE:
         raise _malformed("the answer to a rekeying of the IKE SA is for a CHILD SA")
@@ -57,7 +58,22 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: R
         shared = exchange.agree(task.pair, theirs.data)
     except KeyExchangeError as error:
         raise _malformed(str(error)) from None
-    fresh = _make(core, sa, chosen, shared, task.nonce, nonce.data, task.spi, chosen.spi, True, now)
+    agreed = IkeAgreement(chosen, task.nonce, nonce.data, task.spi, chosen.spi, True, shared)
+    methods = algorithms(chosen).additional
+    if not methods:
+        complete(core, sa, task, agreed, now)
+        return
+    further = agreement.further(task, agreed, methods, message)
+    if further is not None:
+        sa.queue.appendleft(further)
+    else:
+        what = "rekeying failed: the peer has no further key exchanges for what it chose"
+        core.emit(events.Anomaly, now, what=what, rule="RFC 9370 2.2.4", sa=sa.id)
+
+
+def complete(core: Core, sa: IkeSa, task: RekeyIkeTask, agreed: IkeAgreement, now: float) -> None:
+    """All key exchanges are made: go over to the new SA, or settle with a rival."""
+    fresh = _make(core, sa, agreed, now)
     rival = core.sas.get(task.rival) if task.rival is not None else None
     if rival is not None and fresh.lowest_nonce < rival.lowest_nonce:
         # RFC 7296 2.8.1: ours holds the lowest nonce and is closed by us; the peer closes the old one.
@@ -75,12 +91,13 @@ def handle_response(core: Core, sa: IkeSa, message: Message, form: Form, task: R
 
 def adopt_rival(core: Core, sa: IkeSa, now: float) -> None:
     """The peer went over to the SA of its own request before it saw ours: so do we (RFC 7296 2.8.2, 2.25.2)."""
-    task = sa.window.outstanding.task if sa.window.outstanding is not None else None
+    task = sa.asking
     if isinstance(task, RekeyIkeTask) and task.rival in core.sas and sa.replaced_by is None:
         _succeed(core, sa, core.sas[task.rival], now)
 
 
-def _handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask, now: float) -> None:
+def handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask, now: float) -> None:
+    """The peer answered with an error, also to a further key exchange: try again as it says, or give up."""
     if task.rival in core.sas:
         _succeed(core, sa, core.sas[task.rival], now)
         return
@@ -95,7 +112,7 @@ def _handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask,
             again.method = method
             sa.queue.appendleft(again)
             return
-    if failure.notify == NotifyType.TEMPORARY_FAILURE:
+    if failure.notify in PASSING:
         later(core, sa, again, now)
         return
     core.emit(events.Anomaly, now, what=f"rekeying failed: {failure}", rule="RFC 7296 2.8", sa=sa.id)
@@ -108,7 +125,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     """Answer a request to replace this IKE SA. Raises ProtocolError where it is malformed."""
     offered, nonce, theirs = message.get(SA), message.get(Nonce), message.get(KE)
     assert offered is not None and nonce is not None and theirs is not None
-    outstanding = sa.window.outstanding.task if sa.window.outstanding is not None else None
+    outstanding = sa.asking
     busy = isinstance(outstanding, CreateChildTask | DeleteTask) or any(
         item.state is ChildState.DELETING for item in sa.children.values()
     )
@@ -123,8 +140,12 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     if chosen is None:
         core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.NO_PROPOSAL_CHOSEN)])
         return
-    method = algorithms(chosen).key_exchange
+    method, methods = algorithms(chosen).key_exchange, algorithms(chosen).additional
     assert method is not None
+    if methods and isinstance(outstanding, RekeyIkeTask):
+        # Two rekeyings of several exchanges each would be at odds for long: both give way, and try at random moments.
+        core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
+        return
     if theirs.method != method:
         core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))])
         return
@@ -135,10 +156,21 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     answer = core.ports.entropy("nonce", NONCE_OCTETS)
     spi = core.new_ike_spi()
     security = SA((Proposal(chosen.number, chosen.protocol, spi, chosen.transforms),))
-    core.respond(sa, ExchangeType.CREATE_CHILD_SA, [security, Nonce(answer), KE(method, public)])
-    fresh = _make(core, sa, chosen, shared, nonce.data, answer, chosen.spi, spi, False, now)
-    if isinstance(outstanding, RekeyIkeTask):
-        outstanding.rival = fresh.id
+    payloads: list[Payload] = [security, Nonce(answer), KE(method, public)]
+    agreed = IkeAgreement(chosen, nonce.data, answer, chosen.spi, spi, False, shared)
+    if methods:
+        payloads.append(agreement.follow(core, sa, methods, agreed, now))
+    core.respond(sa, ExchangeType.CREATE_CHILD_SA, payloads)
+    if not methods:
+        complete_answer(core, sa, agreed, now)
+
+
+def complete_answer(core: Core, sa: IkeSa, agreed: IkeAgreement, now: float) -> None:
+    """All key exchanges are made: go over to the SA that the peer asked for."""
+    fresh = _make(core, sa, agreed, now)
+    ours = sa.asking
+    if isinstance(ours, RekeyIkeTask):
+        ours.rival = fresh.id
     else:
         _succeed(core, sa, fresh, now)
 
@@ -146,27 +178,17 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
 # both
 
 
-def _make(
-    core: Core,
-    old: IkeSa,
-    chosen: Proposal,
-    shared: bytes,
-    nonce_i: bytes,
-    nonce_r: bytes,
-    spi_i: bytes,
-    spi_r: bytes,
-    initiator: bool,
-    now: float,
-) -> IkeSa:
+def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
     """The new IKE SA, established from the start: the peer was authenticated by the old one."""
+    chosen, nonce_i, nonce_r = agreed.chosen, agreed.nonce_i, agreed.nonce_r
     picked = algorithms(chosen)
     assert picked.prf is not None and old.keys is not None and old.peer is not None
     fresh = IkeSa(
         id=core.new_id("ike"),
-        initiator=initiator,
+        initiator=agreed.initiator,
         state=IkeState.VERDICT,
-        spi_i=spi_i,
-        spi_r=spi_r,
+        spi_i=agreed.spi_i,
+        spi_r=agreed.spi_r,
         path=old.path,
         marked=old.marked,
         created_at=now,
@@ -191,11 +213,12 @@ def _make(
         fresh.suite,
         ni=nonce_i,
         nr=nonce_r,
-        spi_i=spi_i,
-        spi_r=spi_r,
-        shared=shared,
+        spi_i=agreed.spi_i,
+        spi_r=agreed.spi_r,
+        shared=agreed.shared,
         sk_d=old.keys.d,
         old_prf=core.prf(old),
+        more=agreed.more,
     )
     core.add(fresh)
     established_at = old.established_at
@@ -228,7 +251,8 @@ def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
         old.timers.pop(timer, None)
     fresh.queue.extend(item for item in old.queue if not isinstance(item, RekeyIkeTask))
     old.queue.clear()
-    fresh.postponed, old.postponed = old.postponed, []
+    fresh.postponed = [item for item in old.postponed if not isinstance(item, RekeyIkeTask)]
+    old.postponed = []
     if fresh.postponed:
         core.timers.set(fresh, "retry", now)
     lifetime.start(core, fresh, now)

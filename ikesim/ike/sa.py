@@ -14,7 +14,7 @@ from ikesim.crypto.signatures import SignatureScheme
 from ikesim.esp.packet import InboundEsp, OutboundEsp
 from ikesim.ike.config import ChildConfig
 from ikesim.ike.ids import FetchId, SaId
-from ikesim.ike.tasks import ChildOffer, Task
+from ikesim.ike.tasks import ChildOffer, Followup, FollowupTask, Task
 from ikesim.ike.window import Origin, Window
 from ikesim.pki.decision import TrustDecision
 from ikesim.pki.fetching import FetchRequest, FetchResult
@@ -256,6 +256,8 @@ class IkeSa:
     peer: Authenticated | None = None
     established_at: datetime | None = None
     last_heard: float = 0.0
+    followup: Followup | None = None
+    """A CREATE_CHILD_SA of the peer that is not complete."""
     lowest_nonce: bytes = b""
     """As ChildSa.lowest_nonce, for an IKE SA made by rekeying."""
     replaced_by: SaId | None = None
@@ -272,6 +274,13 @@ class IkeSa:
     def spi_local(self) -> bytes:
         """The SPI that we chose."""
         return self.spi_i if self.initiator else self.spi_r
+
+    @property
+    def asking(self) -> Task | None:
+        """The task whose response is awaited; of a further key exchange the one that it belongs to."""
+        outstanding = self.window.outstanding
+        task: Task | None = outstanding.task if outstanding is not None else None
+        return task.task if isinstance(task, FollowupTask) else task
 
     def move(self, state: IkeState) -> None:
         """Change the state. Raises ValueError for a change that is not in :data:`TRANSITIONS`."""

@@ -4,6 +4,7 @@ A task holds what its response will be read with (nonces, ephemeral keys, SPIs),
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from ikesim.crypto.exchange import KeyPair
 from ikesim.ike.config import ChildConfig
@@ -98,6 +99,30 @@ class RekeyIkeTask:
 
 
 @dataclass(slots=True)
+class FollowupTask:
+    """IKE_FOLLOWUP_KE: one more key exchange of a CREATE_CHILD_SA that we began (RFC 9370 2.2.4)."""
+
+    task: CreateChildTask | RekeyIkeTask
+    agreed: Any
+    """What was agreed on so far, of `ikesim.ike.agreement`."""
+    link: bytes
+    """By which the peer knows what this belongs to."""
+    methods: tuple[int, ...]
+    """Of this exchange and those after it."""
+    pair: KeyPair | None = None
+
+
+@dataclass(slots=True)
+class Followup:
+    """A CREATE_CHILD_SA that we answered and whose further key exchanges the peer still owes."""
+
+    link: bytes
+    methods: tuple[int, ...]
+    agreed: Any
+    """As FollowupTask.agreed."""
+
+
+@dataclass(slots=True)
 class DeleteTask:
     """INFORMATIONAL with DELETE: for CHILD SAs, or for the IKE SA when `children` is empty."""
 
@@ -116,4 +141,6 @@ class InformTask:
     """The SA ends when this is answered (an initiator's refusal, RFC 7296 2.21.2)."""
 
 
-Task = InitTask | IntermediateTask | AuthTask | CreateChildTask | RekeyIkeTask | DeleteTask | InformTask
+Task = (
+    InitTask | IntermediateTask | AuthTask | CreateChildTask | RekeyIkeTask | FollowupTask | DeleteTask | InformTask
+)

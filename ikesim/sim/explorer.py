@@ -15,8 +15,8 @@ from typing import Any
 from ikesim.ike import unique
 from ikesim.ike.core import Core
 from ikesim.ike.endpoint import KEEPALIVE, Endpoint
-from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
-from ikesim.ike.tasks import CreateChildTask, DeleteTask, RekeyIkeTask
+from ikesim.ike.sa import HALF_OPEN, UNANSWERED, ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.tasks import CreateChildTask, DeleteTask, FollowupTask, RekeyIkeTask
 from ikesim.ike.traffic import carrier
 from ikesim.wire.address import Path
 from ikesim.wire.message import Header
@@ -284,7 +284,8 @@ def _busy(core: Core) -> bool:
         or sa.queue
         or sa.postponed
         or (sa.state is IkeState.ESTABLISHED and not sa.timers.keys().isdisjoint(_UNSETTLED))
-        or sa.state in (IkeState.INIT_RESPONSE, IkeState.AUTH_REQUEST, IkeState.AUTH_RESPONSE, IkeState.VERDICT)
+        or sa.state in UNANSWERED
+        or sa.state in HALF_OPEN
         for sa in core.sas.values()
     )
 
@@ -331,6 +332,7 @@ def _end_shape(core: Core, number: Callable[[bytes], int]) -> object:
                 for child in sa.children.values()
             ),
             _sa_number(core, sa.replaced_by, number),
+            len(sa.followup.methods) if sa.followup is not None else 0,
             tuple(sorted(sa.timers)),
         )
         for sa in core.sas.values()
@@ -343,6 +345,8 @@ def _task_shape(core: Core, task: Any, number: Callable[[bytes], int]) -> object
         return name, _child_number(core, task.rekeys, number), _child_number(core, task.rival, number), task.attempts
     if isinstance(task, RekeyIkeTask):
         return name, _sa_number(core, task.rival, number), task.attempts
+    if isinstance(task, FollowupTask):
+        return name, len(task.methods), _task_shape(core, task.task, number)
     if isinstance(task, DeleteTask):
         return name, tuple(_child_number(core, child, number) for child in task.children)
     return (name,)
