@@ -119,7 +119,10 @@ def _check_revocation(case: Case, verdict: Verdict) -> None:
     )
     worst: tuple[RevocationOutcome, RevocationOutcome, Reason | None] | None = None
     wanted: dict[FetchRequest, None] = {}
-    for certificate, issuer in (*_above(case, path[-1]), *_downward(path)):
+    checked = (*_above(case, path[-1]), *_downward(path))
+    if case.request.policy.profile.revocation_levels == "end":
+        checked = checked[-1:]
+    for certificate, issuer in checked:
         found = _revocation_of(case, verdict, certificate, issuer, path[-1], context, wanted)
         if worst is None or _severity(found) > _severity(worst):
             worst = found

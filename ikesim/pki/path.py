@@ -154,11 +154,12 @@ def _judge(
             explicit=policy.explicit_policy and not signer,
             inhibit_any=policy.inhibit_any_policy and not signer,
             inhibit_mapping=policy.inhibit_policy_mapping and not signer,
+            obeys_constraints=policy.profile.policy_constraints == "obey",
         ),
     )
     check_key(checks, anchor, sources[-1], policy)
     check_structure(checks, anchor, sources[-1])
-    _check_ca(checks, anchor, sources[-1], anchor=True)
+    _check_ca(checks, anchor, sources[-1], policy.profile, anchor=True)
     _check_critical(checks, anchor, sources[-1], "RFC 5937 3.2")
     _take_constraints(state, anchor)
     for position in range(length - 1, -1, -1):
@@ -189,7 +190,7 @@ def _judge(
                     checks.add(
                         not problem, Reason.CERT_POLICY, "RFC 5280 6.1.4 (a)", certificate.names, source, evidence
                     )
-            _check_ca(checks, certificate, source, anchor=False)
+            _check_ca(checks, certificate, source, policy.profile, anchor=False)
             if not certificate.is_self_issued:
                 checks.add(
                     state.max_path_length > 0,
@@ -313,7 +314,7 @@ def check_structure(checks: Checks, certificate: Certificate, source: str) -> No
         checks.add(True, Reason.CERT_MALFORMED, "RFC 5280 4.1", certificate.names, source, evidence)
 
 
-def _check_ca(checks: Checks, certificate: Certificate, source: str, *, anchor: bool) -> None:
+def _check_ca(checks: Checks, certificate: Certificate, source: str, profile: RuleProfile, *, anchor: bool) -> None:
     """6.1.4 (k) and (n). A version 1 certificate can be a CA only as an anchor, which somebody chose."""
     constraints = certificate.basic_constraints
     if anchor and certificate.version == 1 and constraints is None:
@@ -330,13 +331,15 @@ def _check_ca(checks: Checks, certificate: Certificate, source: str, *, anchor: 
         )
     usage = certificate.key_usage
     if usage is not None:
-        checks.add(
+        _by_profile(
+            checks,
             bool(usage & x509.KEY_CERT_SIGN),
+            profile.issuer_usage == "ignore",
             Reason.CERT_NOT_CA,
             "RFC 5280 6.1.4 (n)",
-            certificate.names,
+            certificate,
             source,
-            {"key_usage": key_usage_names(usage), "needed": "keyCertSign"},
+            {"key_usage": key_usage_names(usage), "needed": "keyCertSign", "profile": profile.name},
         )
 
 

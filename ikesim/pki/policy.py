@@ -33,6 +33,8 @@ class PolicyState:
     inhibit_any_policy: int
     levels: list[dict[str, _Node]] | None
     """valid_policy_graph, a level for each depth; None: NULL."""
+    obeys_constraints: bool = True
+    """Whether policyConstraints of certificates count."""
 
     @classmethod
     def start(
@@ -44,6 +46,7 @@ class PolicyState:
         explicit: bool = False,
         inhibit_any: bool = False,
         inhibit_mapping: bool = False,
+        obeys_constraints: bool = True,
     ) -> "PolicyState":
         """The state before the first certificate (6.1.2); no initial policies mean any-policy."""
         return cls(
@@ -54,6 +57,7 @@ class PolicyState:
             policy_mapping=0 if inhibit_mapping else length + 1,
             inhibit_any_policy=0 if inhibit_any else length + 1,
             levels=[{ANY_POLICY: _Node((ANY_POLICY,))}],
+            obeys_constraints=obeys_constraints,
         )
 
     def process(self, certificate: Certificate, final: bool) -> bool:
@@ -103,7 +107,7 @@ class PolicyState:
             self.explicit_policy = max(0, self.explicit_policy - 1)
             self.policy_mapping = max(0, self.policy_mapping - 1)
             self.inhibit_any_policy = max(0, self.inhibit_any_policy - 1)
-        constraints = certificate.policy_constraints
+        constraints = certificate.policy_constraints if self.obeys_constraints else None
         if constraints is not None:
             if constraints.require_explicit is not None:
                 self.explicit_policy = min(self.explicit_policy, constraints.require_explicit)
@@ -136,7 +140,7 @@ class PolicyState:
         and the user-constrained policy set.
         """
         self.explicit_policy = max(0, self.explicit_policy - 1)
-        constraints = certificate.policy_constraints
+        constraints = certificate.policy_constraints if self.obeys_constraints else None
         if constraints is not None and constraints.require_explicit == 0:
             self.explicit_policy = 0
         authorities = self._authorities()

@@ -63,12 +63,18 @@ class RuleProfile:
     "ignore"."""
     end_ca: str = "accept"
     """An end certificate with CA=true: "accept" or "refuse"."""
+    issuer_usage: str = "cert-sign"
+    """Of an issuer, where keyUsage is present: "cert-sign" wants keyCertSign, or "ignore"."""
+    policy_constraints: str = "obey"
+    """What certificates demand by policyConstraints: "obey" or "ignore"; what a TrustPolicy demands always binds."""
     partial_chain: str = "configured"
     """An anchor that is not self-signed: where its profile says so ("configured"), or "never"."""
     wildcard_san: str = "exact"
     """A dNSName `*.example`: compared as it stands ("exact"), or taken for one label ("expand")."""
     revocation: str = "strict"
     """The revocation policy of a TrustPolicy that names none."""
+    revocation_levels: str = "path"
+    """Which certificates are checked for revocation: all of the "path" below its anchor, or the "end" one only."""
 
     RFC: ClassVar["RuleProfile"]
     STRONGSWAN: ClassVar["RuleProfile"]
@@ -95,12 +101,22 @@ _RULES = {
     "eku": ("ike", "ike-or-tls", "ignore"),
     "key_usage": ("signing", "ignore"),
     "end_ca": ("accept", "refuse"),
+    "issuer_usage": ("cert-sign", "ignore"),
+    "policy_constraints": ("obey", "ignore"),
     "partial_chain": ("configured", "never"),
     "wildcard_san": ("exact", "expand"),
     "revocation": _REVOCATIONS,
+    "revocation_levels": ("path", "end"),
 }
 RuleProfile.RFC = RuleProfile("rfc")
-RuleProfile.STRONGSWAN = RuleProfile("strongswan", eku="ignore", partial_chain="never", revocation="relaxed")
+RuleProfile.STRONGSWAN = RuleProfile(
+    "strongswan",
+    eku="ignore",
+    issuer_usage="ignore",
+    policy_constraints="ignore",
+    partial_chain="never",
+    revocation="relaxed",
+)
 RuleProfile.LIBRESWAN = RuleProfile(
     "libreswan",
     eku="ike-or-tls",
@@ -108,8 +124,11 @@ RuleProfile.LIBRESWAN = RuleProfile(
     partial_chain="never",
     wildcard_san="expand",
     revocation="relaxed",
+    revocation_levels="end",
 )
-RuleProfile.OPENIKED = RuleProfile("openiked", eku="ignore", key_usage="ignore", revocation=STRICT_IF_HELD)
+RuleProfile.OPENIKED = RuleProfile(
+    "openiked", eku="ignore", key_usage="ignore", policy_constraints="ignore", revocation=STRICT_IF_HELD
+)
 PROFILES = {
     profile.name: profile
     for profile in (RuleProfile.RFC, RuleProfile.STRONGSWAN, RuleProfile.LIBRESWAN, RuleProfile.OPENIKED)
@@ -227,7 +246,7 @@ class TrustPolicy:
         return (
             tuple(sorted(set(self.policies))),
             (self.explicit_policy, self.inhibit_any_policy, self.inhibit_policy_mapping),
-            (self.profile.eku, self.profile.key_usage, self.profile.end_ca, self.profile.name),
+            self.profile,
             self.strength,
             self.schemes,
         )

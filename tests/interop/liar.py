@@ -17,7 +17,8 @@ import ikesim.daemon.ports
 from ikesim.cli.main import main
 from ikesim.ike.ports import Hooks
 from ikesim.wire.message import Message
-from ikesim.wire.registry import IdType, PayloadType
+from ikesim.wire.payloads import CERT
+from ikesim.wire.registry import CertEncoding, IdType, PayloadType
 from tests.interop.cases import FALSE_NAME
 
 X509_SIGNATURE = b"\x04"
@@ -74,9 +75,25 @@ def sees_another_certificate() -> Hooks:
     return Hooks(after_decode=after_decode)
 
 
+def presents_another_chain() -> Hooks:
+    """In place of our certificate what lies in the folder `presented/IDENTITY` beside the configuration."""
+    folder = Path(sys.argv[2]).parent / "presented"
+
+    def before_encode(sa: Any, payloads: list[Any], header: Any) -> list[Any]:
+        identity = next((payload.data for payload in payloads if payload.kind == PayloadType.IDi), None)
+        if identity is None:
+            return payloads
+        chain = sorted((folder / identity.decode()).iterdir())
+        sent = [CERT(CertEncoding.X509_SIGNATURE, file.read_bytes()) for file in chain]
+        others = [payload for payload in payloads if payload.kind != PayloadType.CERT]
+        return [others[0], *sent, *others[1:]]
+
+    return Hooks(before_encode=before_encode)
+
+
 LIES = {
     function.__name__: function
-    for function in (signs_with_another_key, sends_another_identity, sees_another_certificate)
+    for function in (signs_with_another_key, sends_another_identity, sees_another_certificate, presents_another_chain)
 }
 
 if __name__ == "__main__":
