@@ -229,7 +229,6 @@ ROWS: tuple[Row, ...] = (
         "ca-profile show",
         {"ca-profile": _value()},
     ),
-    Row("request system fips self-test", "ikesim.cli.selftest:run", "self-test run"),
 )
 
 

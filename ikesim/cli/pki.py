@@ -48,8 +48,8 @@ def generate(certificate_id: str, kind: str, size: int | None, endpoint: Path, a
     if as_json:
         print_json({"id": pair.id, "type": pair.kind, "size": pair.size, "fingerprint": f"sha256:{pair.fingerprint}"})
         return
-    click.echo(f"Generated key pair {pair.id}, {pair.kind}, key size {pair.size} bits")
-    click.echo(f"Public key sha256:{pair.fingerprint}")
+    click.echo(f"Generated key pair {pair.id}, key size {pair.size} bits")
+    click.echo(f"Public key ({pair.kind}) sha256:{pair.fingerprint}")
 
 
 @pki.command()

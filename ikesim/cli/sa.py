@@ -307,7 +307,7 @@ def _tunnel(position: int, sa: Mapping[str, Any], child: Mapping[str, Any]) -> D
         "sa-protocol": "ESP",
         "sa-mode": "tunnel",
         "sa-algorithms": child["proposal"],
-        "sa-remaining-lifetime": child.get("rekey_in"),
+        "sa-remaining-lifetime": child["rekey_in"],
         "sa-lifesize-remaining": _UNLIMITED,
         "sa-virtual-system": "root",
     }

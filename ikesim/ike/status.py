@@ -44,11 +44,12 @@ def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
         "rekey_in": round(sa.timers["rekey"] - now, 3) if "rekey" in sa.timers else None,
         "auth": {"method": peer.auth.method, "scheme": str(peer.auth.scheme)} if peer is not None else None,
         "decision": peer.decision.to_json() if peer is not None else None,
-        "child_sas": [_child_sa(child) for child in sa.children.values()],
+        "child_sas": [_child_sa(sa, child, now) for child in sa.children.values()],
     }
 
 
-def _child_sa(child: ChildSa) -> dict[str, Any]:
+def _child_sa(sa: IkeSa, child: ChildSa, now: float) -> dict[str, Any]:
+    rekey = sa.timers.get(f"rekey {child.id}")
     return {
         "id": child.id,
         "name": child.name,
@@ -58,6 +59,7 @@ def _child_sa(child: ChildSa) -> dict[str, Any]:
         "proposal": proposal_text(child.proposal),
         "local_ts": [str(item) for item in child.local_ts],
         "remote_ts": [str(item) for item in child.remote_ts],
+        "rekey_in": None if rekey is None else round(rekey - now, 3),
         "bytes_in": child.inbound.octets,
         "bytes_out": child.outbound.octets,
         "packets_in": child.inbound.packets,
