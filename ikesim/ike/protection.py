@@ -26,8 +26,8 @@ MARKER_OCTETS = 4
 def open_message(sa: IkeSa, message: Message) -> Message | None:
     """Decrypt a message under the SA's keys: with its inner payloads, or None while fragments are missing.
 
-    Raises IntegrityError where the check value does not verify (or nothing is protected), WireError where what was
-    protected is malformed.
+    Raises IntegrityError where the check value does not verify (or nothing is protected), ProtocolError where what
+    it covers is malformed, or critical and unknown.
     """
     frame = message.protected()
     if frame is None:
