@@ -365,6 +365,7 @@ def _accept(
 
 def _finish_initiator(core: Core, sa: IkeSa, pending: PendingVerdict, peer: Authenticated, now: float) -> None:
     _establish(core, sa, peer, now)
+    lifetime.heed(core, sa, pending.message, now)
     if pending.offer is None:
         return
     try:
@@ -387,6 +388,8 @@ def _finish_responder(
         _send_refusal(core, sa, error.reason, now, peer.decision, str(error))
         return False
     payloads: list[Payload] = [IDr(connection.local_id.type, connection.local_id.data), *own.certificates, own.auth]
+    if connection.reauth_time:
+        payloads.append(Notify(NotifyType.AUTH_LIFETIME, round(connection.reauth_time).to_bytes(4)))
     message, choice, failure = pending.message, None, None
     if message.raw(PayloadType.SA) is not None:
         try:
@@ -414,6 +417,8 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
     core.index_peer(sa)
     lifetime.start(core, sa, now)
     lifetime.start_reauthentication(core, sa, now)
+    assert sa.connection is not None
+    core.calls.up(sa.connection)
     core.emit(events.SaEstablished, now, sa=sa.id, connection=sa.connection, decision=peer.decision)
     old = core.sas.get(sa.reauthenticates) if sa.reauthenticates is not None else None
     if old is not None and old.state is IkeState.ESTABLISHED:
@@ -450,8 +455,14 @@ def _send_refusal(
     established (RFC 7296 2.21.2).
     """
     notify = Notify(NotifyType.AUTHENTICATION_FAILED)
+    old = core.sas.get(sa.reauthenticates) if sa.reauthenticates is not None else None
     core.refuse(sa, "us", reason, now, decision=decision, detail=detail, linger=True)
     if sa.initiator:
         core.request(sa, ExchangeType.INFORMATIONAL, [notify], InformTask((notify,), final=True), now)
     else:
         core.respond(sa, ExchangeType.IKE_AUTH, [notify])
+    revoked = reason in (Reason.CERT_REVOKED, Reason.CERT_ON_HOLD)
+    if old is not None and revoked and core.connection(old).on_revocation != "ignore":
+        # The old SA rests on the same certificate.
+        old.queue.append(DeleteTask(Reason.REVOKED_LATER, decision=decision))
+        core.wake(old)

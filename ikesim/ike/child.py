@@ -21,6 +21,10 @@ from ikesim.wire.proposals import Proposal
 from ikesim.wire.registry import NotifyType, name
 from ikesim.wire.selectors import TrafficSelector, narrow
 
+LAST_SEQUENCE, LAST_EXTENDED = (1 << 32) - 1, (1 << 64) - 1
+SEQUENCE_RESERVE = 0.1
+"""Fraction of the sequence numbers that is left when an SA is rekeyed for want of them (RFC 4303 3.3.3)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChildNonces:
@@ -244,9 +248,16 @@ def install(
 
 def start_timers(core: Core, sa: IkeSa, child: ChildSa, now: float) -> None:
     """Set when a CHILD SA is to be rekeyed, and when it ends at the latest."""
-    lifetime = child.config.rekey_time
+    config = child.config
+    lifetime = config.rekey_time
+    connection = core.connection(sa)
+    numbers = LAST_EXTENDED if child.outbound.esn else LAST_SEQUENCE
+    child.soft_packets = int(early(core, numbers * (1 - SEQUENCE_RESERVE), connection.jitter))
+    if config.rekey_packets:
+        child.soft_packets = min(child.soft_packets, int(early(core, config.rekey_packets, connection.jitter)))
+    if config.rekey_bytes:
+        child.soft_octets = int(early(core, config.rekey_bytes, connection.jitter))
     if lifetime:
-        connection = core.connection(sa)
         core.timers.set(sa, f"rekey {child.id}", now + early(core, lifetime, connection.jitter))
         core.timers.set(sa, f"expire {child.id}", now + lifetime * (1 + connection.over_time))
 

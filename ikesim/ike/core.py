@@ -10,6 +10,7 @@ from ikesim.crypto.ciphers import CipherSuite
 from ikesim.crypto.prf import Prf, prf
 from ikesim.errors import NotFoundError
 from ikesim.ike import events, intauth
+from ikesim.ike.calling import Calls
 from ikesim.ike.config import ConnectionConfig, EndpointConfig
 from ikesim.ike.cookies import CookieJar
 from ikesim.ike.ids import FetchId, SaId
@@ -36,6 +37,8 @@ NON_ESP_MARKER = bytes(4)
 VERSION = 0x20
 _INITIATOR, _RESPONSE = int(Flags.INITIATOR), int(Flags.RESPONSE)
 """Plain integers: or-ing members of an enum costs more than packing the header."""
+REAUTHENTICATION_RETRY = 60.0
+"""Seconds after which a reauthentication that failed is tried again; the SA goes on meanwhile."""
 MAX_OPEN_FETCHES = 64
 """Fetches of one endpoint at a time: a decision needs a handful, and strangers cause none before AUTH verified."""
 
@@ -67,6 +70,7 @@ class Core:
         self.cookies = CookieJar()
         self.counters = Counters()
         self.self_tests = SelfTests()
+        self.calls = Calls()
         self.sequence = 0
         self.names = 0
         self.out_datagrams: list[Datagram] = []
@@ -372,10 +376,14 @@ class Core:
     ) -> None:
         """An SA does not come up: report it, and forget it at once or (`linger`) after the half-open timeout."""
         self.report_refusal(sa.id, sa.connection, by, reason, now, decision, detail, authenticated)
+        if sa.reauthenticates in self.sas:
+            self.timers.set(self.sas[sa.reauthenticates], "reauthenticate", now + REAUTHENTICATION_RETRY)
         if sa.state in HALF_OPEN:
             self.leave_half_open(sa)
         sa.pending = None
         sa.queue.clear()
+        if sa.initiator and sa.connection is not None and sa.reauthenticates not in self.sas:
+            self.calls.lost(self.connection(sa), reason, now, self.ports.entropy)
         if linger:
             self._linger(sa, IkeState.REFUSED, now)
         else:
@@ -439,6 +447,10 @@ class Core:
             sa.move(IkeState.CLOSED)
             self._forget(sa)
         if reported:
+            connection = self.connection(sa)
+            self.calls.lost(connection, reason, now, self.ports.entropy)
+            if reason is Reason.REAUTHENTICATED and connection.reauth == "break-before-make":
+                self.calls.want(connection.name, now)
             self.emit(
                 events.SaClosed, now, sa=sa.id, connection=sa.connection or "", reason=reason, decision=decision
             )

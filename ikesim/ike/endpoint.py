@@ -19,6 +19,7 @@ from ikesim.ike import (
     informational,
     init,
     intermediate,
+    lifetime,
     rekey_ike,
     traffic,
     unique,
@@ -79,8 +80,9 @@ class Endpoint:
 
     def next_deadline(self) -> float | None:
         """When :meth:`advance` has something to do; None if nothing is pending."""
-        deadline, due = self.core.timers.next_deadline(self.core.sas), self.core.self_tests.due
-        return due if deadline is None or (due is not None and due < deadline) else deadline
+        core = self.core
+        found = (core.timers.next_deadline(core.sas), core.self_tests.due, core.calls.next_deadline())
+        return min((deadline for deadline in found if deadline is not None), default=None)
 
     def datagrams(self) -> list[Datagram]:
         """Take the datagrams to send, in order."""
@@ -114,6 +116,7 @@ class Endpoint:
         kind, octets = classify(datagram, core.knows_spi)
         if kind is DatagramKind.ESP:
             traffic.receive(core, octets, now)
+            self._wake(now)
         elif kind in (DatagramKind.IKE, DatagramKind.MARKED_IKE):
             try:
                 self._receive_ike(octets, Origin(path, kind is DatagramKind.MARKED_IKE), now)
@@ -132,6 +135,7 @@ class Endpoint:
     def send_inner(self, packet: bytes, now: float) -> None:
         """Protect an IP packet with the CHILD SA that covers it; without one it is counted and dropped."""
         traffic.send(self.core, packet, now)
+        self._wake(now)
 
     def fetched(self, fetch: FetchId, result: FetchResult, now: float) -> None:
         """Take the answer to a fetch; without effect for a fetch that is not (or no longer) open."""
@@ -152,6 +156,7 @@ class Endpoint:
 
     def initiate(self, connection: str, now: float) -> SaId:
         """Start an IKE SA. Raises NotFoundError for an unknown connection, UsageError for one that only answers."""
+        self.core.calls.begin(connection)
         return init.initiate(self.core, connection, now)
 
     def create_child(self, sa: SaId, child: str, now: float) -> None:
@@ -179,6 +184,8 @@ class Endpoint:
             self._ask(owner, DeleteTask(Reason.DELETED_BY_US, (child.id,)), now)
             return
         found = core.sas[sa]
+        if found.connection is not None:
+            core.calls.give_up(found.connection)
         if found.state is IkeState.ESTABLISHED:
             found.queue.clear()
             self._ask(found, DeleteTask(Reason.DELETED_BY_US), now)
@@ -198,6 +205,10 @@ class Endpoint:
         found = self._established(sa)
         assert found.connection is not None
         if found.successor in self.core.sas:
+            return
+        if self.core.connection(found).reauth == "break-before-make":
+            found.queue.clear()
+            self._ask(found, DeleteTask(Reason.REAUTHENTICATED), now)
             return
         found.successor = init.initiate(self.core, found.connection, now, reauthenticates=found.id)
 
@@ -262,6 +273,9 @@ class Endpoint:
             hook = core.ports.hooks.on_timer
             if hook is None or hook(sa.id, timer, now) is not False:
                 self._fire(sa, timer, now)
+        for name in core.calls.take_due(now):
+            if name in core.config.connections and not any(_leads_to(sa, name) for sa in core.sas.values()):
+                init.initiate(core, name, now)
 
     # IKE messages
 
@@ -501,7 +515,11 @@ class Endpoint:
 
     def _next(self, sa: IkeSa, now: float) -> None:
         """Send the next waiting request, if none is outstanding; also of SAs that this one woke."""
-        for item in (sa, *self.core.take_woken()):
+        self.core.wake(sa)
+        self._wake(now)
+
+    def _wake(self, now: float) -> None:
+        for item in self.core.take_woken():
             while item.state is IkeState.ESTABLISHED and item.window.outstanding is None and item.queue:
                 if followup.holds(item, item.queue[0]):
                     break
@@ -544,7 +562,8 @@ class Endpoint:
             "verdict": lambda sa, now: auth.out_of_time(core, sa, now),
             "rekey": self._rekey_due,
             "expire": lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
-            "reauthenticate": self._reauthenticate,
+            lifetime.REAUTHENTICATE: self._reauthenticate,
+            lifetime.AUTH_EXPIRY: lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
             "liveness": self._check_silence,
             "keepalive": self._keep_alive,
             "retry": self._retry,
@@ -567,7 +586,8 @@ class Endpoint:
         if kind == "rekey" and child.state is ChildState.INSTALLED:
             self._ask(sa, CreateChildTask(child.config, child.id), now)
         elif kind == "expire":
-            self._ask(sa, DeleteTask(Reason.LIFETIME_EXPIRED, (child.id,)), now)
+            lifetime.end_child(self.core, sa, child)
+            self._wake(now)
 
     def _retransmit(self, sa: IkeSa, now: float) -> None:
         core, retransmit = self.core, self.core.config.retransmit
@@ -595,7 +615,7 @@ class Endpoint:
         connection = core.connection(sa)
         core.close(sa, Reason.DEAD_PEER, now)
         if connection.liveness.action == "restart" and self._may_initiate(sa):
-            init.initiate(core, connection.name, now)
+            core.calls.want(connection.name, now)
 
     def _expire_half_open(self, sa: IkeSa, now: float) -> None:
         if sa.state in AWAITED_EXCHANGE:
@@ -651,6 +671,11 @@ class Endpoint:
         else:
             sa.queue.clear()
             self._ask(sa, DeleteTask(reason, decision=decision), now)
+
+
+def _leads_to(sa: IkeSa, name: str) -> bool:
+    """Whether an SA is one of a connection, up or on its way."""
+    return sa.connection == name and sa.state not in (IkeState.DELETE_RESPONSE, IkeState.DELETED, IkeState.REFUSED)
 
 
 def _asked(sa: IkeSa) -> Task | None:

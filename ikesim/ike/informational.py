@@ -1,6 +1,6 @@
 """INFORMATIONAL: DELETE, signs of life, MOBIKE, and an initiator's refusal (RFC 7296 1.4, 2.4; RFC 4555)."""
 
-from ikesim.ike import create_child, nat, rekey_ike
+from ikesim.ike import create_child, lifetime, nat, rekey_ike
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import recognise
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
@@ -65,6 +65,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
         rekey_ike.adopt_rival(core, sa, now)
         core.close(sa, _why_deleted(sa), now, linger=True)
         return
+    lifetime.heed(core, sa, message, now)
     payloads: list[Payload] = []
     gone: list[ChildSa] = []
     for item in deletes:

@@ -18,6 +18,9 @@ from ikesim.wire.payloads import KE, SA, Nonce, Notify, Payload
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.registry import ExchangeType, NotifyType
 
+MOVED = (lifetime.REAUTHENTICATE, lifetime.AUTH_EXPIRY, unique.CROSSED, unique.OUTLIVED)
+"""Timers that go over to the new SA as they are."""
+
 # the one who asks
 
 
@@ -240,11 +243,7 @@ def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
         fresh.children[kept.id] = kept
     old.children = {}
     for timer, deadline in list(old.timers.items()):
-        if timer.startswith(("rekey child", "expire child")) or timer in (
-            "reauthenticate",
-            unique.CROSSED,
-            unique.OUTLIVED,
-        ):
+        if timer.startswith(("rekey child", "expire child")) or timer in MOVED:
             del old.timers[timer]
             core.timers.set(fresh, timer, deadline)
     for timer in ("rekey", "liveness", "keepalive"):

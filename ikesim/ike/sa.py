@@ -150,6 +150,13 @@ class ChildSa:
     """Whether we send on it already. A responder waits for the peer's first packet, since an initiator that has not
     yet read the response could not receive."""
     replaces: SaId | None = None
+    soft_packets: int = 1 << 64
+    """Packets in one direction, and octets, after which it is rekeyed."""
+    soft_octets: int = 1 << 64
+    renewing: bool = False
+    """Whether that has been asked for."""
+    spent: bool = False
+    """Past its hard lifetime: nothing is sent on it any more."""
 
     @property
     def spi_in(self) -> bytes:

@@ -1,6 +1,7 @@
 """ESP in and out: which CHILD SA carries a packet, and what may come through it (RFC 4301 5, RFC 3948)."""
 
-from ikesim.esp.packet import EspError
+from ikesim.esp.packet import EspError, SequenceExhausted
+from ikesim.ike import lifetime
 from ikesim.ike.core import Core
 from ikesim.ike.ports import Datagram, InnerPacket
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
@@ -21,11 +22,19 @@ def send(core: Core, packet: bytes, now: float) -> bool:
         core.counters.add("inner-packets-without-child")
         return False
     sa = core.sas[child.sa]
-    octets = child.outbound.protect(packet, core.entropy("iv"))
+    outbound = child.outbound
+    try:
+        octets = outbound.protect(packet, core.entropy("iv"))
+    except SequenceExhausted:
+        core.counters.add("esp-sequence-exhausted")
+        lifetime.end_child(core, sa, child)
+        return False
     hook = core.ports.hooks.on_send
     if hook is not None:
         octets = hook(child.id, octets, sa.path) or octets
     core.out_datagrams.append(Datagram(core.next_sequence(), octets, sa.path))
+    if outbound.sequence >= child.soft_packets or outbound.octets >= child.soft_octets:
+        lifetime.used_up(core, sa, child, outbound.sequence, outbound.octets)
     return True
 
 
@@ -42,6 +51,9 @@ def receive(core: Core, octets: bytes, now: float) -> None:
         core.counters.add(f"esp-{error.cause}")
         return
     sa.last_heard = now
+    inbound = child.inbound
+    if inbound.packets >= child.soft_packets or inbound.octets >= child.soft_octets:
+        lifetime.used_up(core, sa, child, inbound.packets, inbound.octets)
     if not child.sending:
         # The peer has read our response, or it could not send on this SA: it can receive on it too.
         child.sending = True
@@ -82,7 +94,7 @@ def carrier(core: Core, flow: Flow) -> ChildSa | None:
 
 
 def _ending(core: Core, child: ChildSa) -> bool:
-    return child.state is ChildState.DELETING or core.sas[child.sa].state is not IkeState.ESTABLISHED
+    return child.state is ChildState.DELETING or child.spent or core.sas[child.sa].state is not IkeState.ESTABLISHED
 
 
 def _better(newer: ChildSa, older: ChildSa) -> bool:
