@@ -52,8 +52,8 @@ def heed(core: Core, sa: IkeSa, message: Message, now: float) -> None:
 def used_up(core: Core, sa: IkeSa, child: ChildSa, packets: int, octets: int) -> None:
     """A CHILD SA has carried enough in one direction: rekey it, or end it where that did not come in time."""
     config, over = child.config, 1 + core.connection(sa).over_time
-    if (config.rekey_packets and packets >= config.rekey_packets * over) or (
-        config.rekey_bytes and octets >= config.rekey_bytes * over
+    if (config.rekey_packets and packets >= round(config.rekey_packets * over)) or (
+        config.rekey_bytes and octets >= round(config.rekey_bytes * over)
     ):
         end_child(core, sa, child)
     elif not child.renewing and child.state is ChildState.INSTALLED:
