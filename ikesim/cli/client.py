@@ -8,22 +8,22 @@ from typing import Any
 
 from ikesim.cli.common import EXIT_NOBODY_ANSWERED
 from ikesim.configuration import state_folder
-from ikesim.daemon.state import socket_path
+from ikesim.daemon.state import SOCKET_NAME, socket_path
 from ikesim.errors import IkesimError, NotFoundError
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP to the control socket of a state folder."""
+    """HTTP to a Unix socket."""
 
-    def __init__(self, state: Path, timeout: float | None) -> None:
+    def __init__(self, place: Path, timeout: float | None) -> None:
         super().__init__("localhost", timeout=timeout)
-        self._state = state
+        self._place = place
 
     def connect(self) -> None:
         """Connect to the Unix socket instead of a host."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        with socket_path(self._state) as path:
+        with socket_path(self._place.parent, self._place.name) as path:
             self.sock.connect(path)
 
 
@@ -35,13 +35,21 @@ class RemoteError(IkesimError):
         self.exit_code = exit_code
 
 
-def ask(config: Path, method: str, resource: str, body: Any = None, *, timeout: float | None = 60.0) -> Any:
-    """Ask the daemon of an endpoint; its JSON answer.
+def ask(
+    config: Path,
+    method: str,
+    resource: str,
+    body: Any = None,
+    *,
+    timeout: float | None = 60.0,
+    through: Path | None = None,
+) -> Any:
+    """Ask the daemon of an endpoint; its JSON answer. `through` names another socket than that of its state folder.
 
     Raises NotFoundError when none runs, RemoteError for what it refuses, ConfigurationError.
     """
     state = state_folder(config)
-    connection = _UnixConnection(state, timeout)
+    connection = _UnixConnection(through or state / SOCKET_NAME, timeout)
     try:
         connection.request(method, resource, None if body is None else json.dumps(body))
         response = connection.getresponse()

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "pki": ("ikesim.cli.pki:pki", "The PKI objects of one endpoint."),
     "ca-profile": ("ikesim.cli.ca_profile:ca_profile", "The CA profiles of an endpoint's configuration."),
     "sa": ("ikesim.cli.sa:sa", "The IKE SAs of an endpoint, and the decisions they stand on."),
+    "self-test": ("ikesim.cli.self_test:self_test", "The cryptographic self-tests."),
     "ca": ("ikesim.cli.ca:ca", "The lab's certification authority."),
     "explain": ("ikesim.cli.explain:explain", "Explain a trust decision."),
     "lab": ("ikesim.cli.lab:lab", "Two endpoints with everything around them."),

@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 def open_store(endpoint: Path) -> "tuple[LoadedConfig, PkiStore]":
     """The configuration of an endpoint and its store. Raises ConfigurationError, UsageError."""
     from ikesim.configuration import load
+    from ikesim.daemon.self_tests import load_settings
     from ikesim.pki.store import PkiStore
 
     loaded = load(endpoint)
-    protected = loaded.endpoint.key_protection
-    return loaded, PkiStore.open(loaded.state, key_protection=protected, wrapping_key=loaded.wrapping_key)
+    return loaded, PkiStore.open(
+        loaded.state,
+        key_protection=loaded.endpoint.key_protection,
+        wrapping_key=loaded.wrapping_key,
+        self_tests=load_settings(loaded.state).enabled,
+    )
 
 
 def tell_daemon(endpoint: Path) -> str | None:

@@ -9,13 +9,19 @@
     POST /connections/NAME/ping         {"address": A, "count": N, "timeout": seconds}
     POST /reload
     POST /trust-changed                 PKI objects have changed: SAs that are up are judged again
+    GET  /self-test                     how the cryptographic self-tests stand
+    POST /self-test/run                 {"only": [NAME...]}; needs a role, as the next three do
+    POST /self-test/enable, /self-test/disable
+    POST /self-test/schedule            {"interval": seconds, "only": [NAME...]}
     GET  /decisions                     the latest trust decisions, oldest first
     GET  /counters                      numbers only
     GET  /metrics                       the same for Prometheus
     GET  /events                        JSON lines, as they happen
     /faults...                          what a higher room has registered
 
-Who may connect is decided by the folder's mode. Every answer is JSON, an error {"error": sentence, "exit_code": N}.
+Who may connect is decided by the folder's mode; [roles] may name a second socket that anybody may connect to, and
+that offers /self-test only. Whose role counts is the user's at the other end. Every answer is JSON, an error
+{"error": sentence, "exit_code": N}.
 """
 
 import asyncio
@@ -23,6 +29,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -31,6 +38,7 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from ikesim import __version__
 from ikesim.daemon import commands
 from ikesim.daemon.host import EndpointHost
+from ikesim.daemon.self_tests import SelfTestDesk, user_at
 from ikesim.daemon.state import SOCKET_NAME, socket_path
 from ikesim.errors import ForbiddenError, IkesimError, NotFoundError, UsageError
 from ikesim.ike.events import Event, to_json
@@ -53,19 +61,26 @@ class ControlServer:
 
     def __init__(self, host: EndpointHost) -> None:
         self._host = host
+        self._desk = SelfTestDesk(host)
+        self._administration = host.loaded.roles.socket
+        self._administrators_name: str | None = None
         self._runner: web.AppRunner | None = None
         self._streams: set[asyncio.Queue[Event | None]] = set()
 
     async def start(self) -> None:
         """Open the socket. Raises UsageError when that cannot be done."""
         state = self._host.loaded.state
-        app = web.Application(middlewares=[_errors_as_json], client_max_size=1024 * 1024)
+        app = web.Application(middlewares=[_errors_as_json, self._keep_apart], client_max_size=1024 * 1024)
         app.add_routes(self._routes())
         for register in registrations:
             register(app, self._host)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=SHUTDOWN_PATIENCE)
         await self._runner.setup()
-        await web.SockSite(self._runner, _listening_socket(state)).start()
+        await web.SockSite(self._runner, _listening_socket(state / SOCKET_NAME)).start()
+        if self._administration is not None:
+            listener = _listening_socket(self._administration, 0o111)
+            self._administrators_name = listener.getsockname()
+            await web.SockSite(self._runner, listener).start()
         self._host.observers.append(self._broadcast)
 
     async def stop(self) -> None:
@@ -75,6 +90,8 @@ class ControlServer:
         if self._runner is not None:
             await self._runner.cleanup()
             (self._host.loaded.state / SOCKET_NAME).unlink(missing_ok=True)
+            if self._administration is not None:
+                self._administration.unlink(missing_ok=True)
 
     def _routes(self) -> list[web.RouteDef]:
         return [
@@ -87,6 +104,11 @@ class ControlServer:
             web.post("/connections/{name}/ping", self._ping),
             web.post("/reload", self._reload),
             web.post("/trust-changed", self._trust_changed),
+            web.get("/self-test", self._show_self_test),
+            web.post("/self-test/run", self._run_self_test),
+            web.post("/self-test/enable", self._switch_self_test),
+            web.post("/self-test/disable", self._switch_self_test),
+            web.post("/self-test/schedule", self._schedule_self_test),
             web.get("/decisions", self._decisions),
             web.get("/counters", self._counters),
             web.get("/metrics", self._metrics),
@@ -146,6 +168,18 @@ class ControlServer:
         self._host.trust_changed()
         return web.json_response({"result": "judged", "reason": None})
 
+    async def _show_self_test(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._desk.show())
+
+    async def _run_self_test(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._desk.run(_user(request), await _body(request)))
+
+    async def _switch_self_test(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._desk.switch(_user(request), request.path.endswith("/enable")))
+
+    async def _schedule_self_test(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response(self._desk.schedule(_user(request), await _body(request)))
+
     async def _decisions(self, request: web.Request) -> web.StreamResponse:
         return web.json_response({"endpoint": self._host.name, "decisions": self._host.decisions()})
 
@@ -188,6 +222,15 @@ class ControlServer:
             self._streams.discard(stream)
         await response.write_eof()
         return response
+
+    @web.middleware
+    async def _keep_apart(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Through the administrators' socket there are the self-tests, and nothing else."""
+        assert request.transport is not None
+        through = request.transport.get_extra_info("sockname")
+        if through == self._administrators_name and request.path.split("/")[1] != "self-test":
+            raise ForbiddenError(f"{request.path} is not for this socket: it offers /self-test only")
+        return await handler(request)
 
     def _broadcast(self, event: Event) -> None:
         for stream in tuple(self._streams):
@@ -241,13 +284,19 @@ def _text(body: dict[str, Any], key: str) -> str | None:
     return value
 
 
-def _listening_socket(state: Any) -> socket.socket:
-    """A Unix socket in the state folder that only its owner may use; one left behind by a dead daemon gives way."""
-    (state / SOCKET_NAME).unlink(missing_ok=True)
+def _user(request: web.Request) -> int:
+    """The user who asks."""
+    assert request.transport is not None
+    return user_at(request.transport.get_extra_info("socket"))
+
+
+def _listening_socket(place: Path, mask: int = 0o177) -> socket.socket:
+    """A Unix socket that only its owner may use unless `mask` says otherwise; a dead daemon's gives way."""
+    place.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with socket_path(state) as path:
-            before = os.umask(0o177)
+        with socket_path(place.parent, place.name) as path:
+            before = os.umask(mask)
             try:
                 listener.bind(path)
             finally:
@@ -255,6 +304,6 @@ def _listening_socket(state: Any) -> socket.socket:
         listener.listen(64)
     except OSError as error:
         listener.close()
-        raise UsageError(f"the control socket in {state} cannot be opened: {error.strerror or error}") from None
+        raise UsageError(f"the control socket {place} cannot be opened: {error.strerror or error}") from None
     listener.setblocking(False)
     return listener

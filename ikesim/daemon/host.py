@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial
@@ -16,9 +16,11 @@ from operator import attrgetter
 from typing import Any, Protocol, TypeVar
 
 from ikesim.configuration import LoadedConfig
+from ikesim.crypto.selftest import Outcome
 from ikesim.daemon.boundary import Boundary
 from ikesim.daemon.fetcher import Fetcher
 from ikesim.daemon.ports import SystemPorts
+from ikesim.daemon.self_tests import load_settings
 from ikesim.daemon.sockets import UdpSocket
 from ikesim.errors import IkesimError, UsageError
 from ikesim.esp.host import InnerHost
@@ -27,6 +29,7 @@ from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.events import Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged, to_json
 from ikesim.ike.ids import SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket
+from ikesim.ike.self_tests import SelfTestSettings
 from ikesim.ike.status import status
 from ikesim.pki.store import PkiStore
 from ikesim.wire.address import Address, Path
@@ -122,6 +125,10 @@ class EndpointHost:
             listen_nat_t=self.config.listen_nat_t,
         )
         self._publish(ready)
+        settings = load_settings(self.loaded.state)
+        self.configure_self_tests(settings)
+        if settings.enabled:
+            self.self_test("start")
         for connection in self.config.connections.values():
             if connection.start == "immediately":
                 self.boundary.contain(f"the start of {connection.name}", self.initiate, connection.name)
@@ -172,6 +179,14 @@ class EndpointHost:
         """Begin an IKE SA."""
         return self.act(lambda now: self.endpoint.initiate(connection, now))
 
+    def self_test(self, trigger: str, only: Collection[str] | None = None) -> tuple[Outcome, ...]:
+        """Test the cryptography now. Raises ForbiddenError where that is disabled, UsageError."""
+        return self.act(lambda now: self.endpoint.self_test(now, only, trigger))
+
+    def configure_self_tests(self, settings: SelfTestSettings) -> None:
+        """Take what the administrators have set. Raises UsageError."""
+        self.act(lambda now: self.endpoint.configure_self_tests(settings, now))
+
     def trust_changed(self) -> None:
         """PKI objects have changed: judge the SAs that are up again, by what the store holds now."""
         self.act(self.endpoint.trust_changed)
@@ -215,15 +230,16 @@ class EndpointHost:
         """Use another configuration; what changed, in words. Raises UsageError for what needs a restart."""
         old = self.loaded
         for key, was, wanted in (
-            ("name", old.endpoint.name, loaded.endpoint.name),
-            ("listen", old.endpoint.listen, loaded.endpoint.listen),
-            ("listen-nat-t", old.endpoint.listen_nat_t, loaded.endpoint.listen_nat_t),
-            ("state", old.state, loaded.state),
-            ("key-protection", old.endpoint.key_protection, loaded.endpoint.key_protection),
-            ("key-protection-file", old.wrapping_key, loaded.wrapping_key),
+            ("endpoint.name", old.endpoint.name, loaded.endpoint.name),
+            ("endpoint.listen", old.endpoint.listen, loaded.endpoint.listen),
+            ("endpoint.listen-nat-t", old.endpoint.listen_nat_t, loaded.endpoint.listen_nat_t),
+            ("endpoint.state", old.state, loaded.state),
+            ("roles.socket", old.roles.socket, loaded.roles.socket),
+            ("endpoint.key-protection", old.endpoint.key_protection, loaded.endpoint.key_protection),
+            ("endpoint.key-protection-file", old.wrapping_key, loaded.wrapping_key),
         ):
             if was != wanted:
-                raise UsageError(f"endpoint.{key} has changed in {loaded.file}: that needs a restart of the daemon")
+                raise UsageError(f"{key} has changed in {loaded.file}: that needs a restart of the daemon")
         config = with_real_ports(loaded.endpoint, self.config.listen, self.config.listen_nat_t)
         before, self.loaded, self.config = self.config, loaded, config
         self.fetcher.allow_private = config.fetch_private_addresses

@@ -42,20 +42,20 @@ class StateLock:
 
 
 @contextlib.contextmanager
-def socket_path(state: Path) -> Iterator[str]:
-    """A path to the control socket that fits into a socket address.
+def socket_path(folder: Path, name: str = SOCKET_NAME) -> Iterator[str]:
+    """A path to a Unix socket in a folder (the control socket of a state folder) that fits into a socket address.
 
     A long one leads through a private folder in the runtime or temporary directory, which exists only as long as it
     takes to bind or connect.
     """
-    path = state / SOCKET_NAME
+    path = folder / name
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH:
         yield str(path)
         return
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
     if len(os.fsencode(base)) > 60 or not os.path.isdir(base):
         base = "/tmp"
-    with tempfile.TemporaryDirectory(prefix="ikesim-", dir=base) as folder:
-        link = Path(folder, "state")
-        link.symlink_to(state)
-        yield str(link / SOCKET_NAME)
+    with tempfile.TemporaryDirectory(prefix="ikesim-", dir=base) as private:
+        link = Path(private, "state")
+        link.symlink_to(folder.absolute())
+        yield str(link / name)

@@ -130,9 +130,9 @@ class Keeper:
         return kept
 
     def delete(self, name: str) -> None:
-        """Destroy a secret; its file is overwritten where protection asks for that."""
+        """Destroy a secret; its file is overwritten where protection asks for that. The caller holds the lock."""
         if self.directory is not None:
-            with disk.folder_lock(self.directory / "lock"), ExitStack() as stack:
+            with ExitStack() as stack:
                 if self.protection is not None:
                     stack.enter_context(disk.overwritten(self.path(name)))
                 disk.remove_private(self.path(name))

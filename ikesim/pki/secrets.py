@@ -106,7 +106,11 @@ class SecretStore:
     def remove(self, name: str) -> None:
         """Destroy a secret. Raises NotFoundError."""
         self._check(name)
-        self._keeper.delete(name)
+        if self._keeper.directory is None:
+            self._keeper.delete(name)
+            return
+        with disk.folder_lock(self._keeper.directory / "lock"):
+            self._keeper.delete(name)
 
     def hold(self) -> None:
         """Read every secret into memory, as a daemon does at its start. Raises UsageError."""

@@ -58,14 +58,17 @@ class PkiStore:
         *,
         key_protection: bool = False,
         wrapping_key: Path | None = None,
+        self_tests: bool = True,
         clock: Callable[[], datetime] = utc_now,
     ) -> Self:
         """The store in the state folder `state`, made when missing. `clock` dates what is made and loaded.
 
-        With `key_protection` keys are sealed with the wrapping key in a file of its own (default: beside `state`).
+        With `self_tests` a new key is tested before anybody relies on it. With `key_protection` keys are sealed with
+        the wrapping key in a file of its own (default: beside `state`).
+
         Raises UsageError when the store is damaged, of another version, open to others, or sealed with a wrapping key
-        that is not there. That one daemon at a time uses a
-        state folder is the daemon's matter; commands and a daemon share a store.
+        that is not there. That one daemon at a time uses a state folder is the daemon's matter; commands and a daemon
+        share a store.
         """
         disk.open_directory(state)
         directory = state / "pki"
@@ -77,6 +80,7 @@ class PkiStore:
                 sealed = any(is_sealed(path) for path in directory.glob("*/*") if path.suffix in (".key", ".secret"))
                 protection = KeyProtection.open(file, create=not sealed)
         vault = Vault.open(directory / "keys", protection, wrapping_key=file, clock=clock)
+        vault.tests_new_keys = self_tests
         secrets = SecretStore.open(directory / "secrets", protection, wrapping_key=file, clock=clock)
         store = cls(directory, vault, secrets, clock)
         store._refresh()

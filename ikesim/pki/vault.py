@@ -20,8 +20,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from ikesim.crypto.signatures import SignatureScheme, algorithm_identifier, sign
-from ikesim.errors import ForbiddenError, NotFoundError, UsageError
+from ikesim.crypto import selftest
+from ikesim.crypto.signatures import (
+    SignatureScheme,
+    Signing,
+    algorithm_identifier,
+    encode_auth,
+    sign,
+    verify_auth,
+)
+from ikesim.errors import AuthError, CryptoError, ForbiddenError, NotFoundError, UsageError
 from ikesim.pki import disk
 from ikesim.pki.buffers import KeyBuffer, KeyCopyError, overwrite
 from ikesim.pki.der_writer import bit_string, explicit, integer, octet_string, oid, sequence, set_of
@@ -30,6 +38,7 @@ from ikesim.pki.keeping import Header, Keeper, damaged, is_sealed, secret_files
 from ikesim.pki.keys import Entropy, PrivateKey, PublicKey, check_size, describe, make_key, spki
 from ikesim.pki.protection import KeyProtection, default_file
 from ikesim.pki.subjects import subject_der
+from ikesim.wire.registry import AuthMethod
 
 ID_PATTERN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
 """Certificate-IDs and CA profile names: 1 to 32 characters (Junos' limit) that are safe in a file name."""
@@ -101,6 +110,8 @@ class Vault:
         protection: KeyProtection | None = None,
     ) -> None:
         """Use :meth:`open`."""
+        self.tests_new_keys = False
+        """Whether the self-tests of its algorithm run after a key was made, and the key must prove itself."""
         self._directory = directory
         self._clock = clock
         self._keeper = Keeper(directory, _SUFFIX, protection)
@@ -181,7 +192,31 @@ class Vault:
         kept = None if self.is_protected else key
         self._held[certificate_id] = _Held(info, key.public_key(), kept, self._keeper.stamp(certificate_id))
         self._changes += 1
+        if self.tests_new_keys:
+            self._test_new_key(info)
         return info
+
+    def _test_new_key(self, info: KeyPair) -> None:
+        """The known answers of its algorithm, then a signature by the key itself. Raises CryptoError.
+
+        A key that fails is destroyed: nobody may ask for a certificate for it.
+        """
+        failed = [outcome.name for outcome in selftest.run(selftest.families_of_key(info.kind)) if not outcome.passed]
+        public = self.public_key(info.id)
+        scheme = request_scheme(public)
+        signing = Signing(AuthMethod.DIGITAL_SIGNATURE, scheme)
+        octets = b"ikesim: does the new key sign what its public half verifies?"
+        try:
+            data = encode_auth(signing, public, self.sign(info.id, scheme, octets))
+            announced = frozenset({int(scheme.hash_algorithm)})
+            verify_auth(signing.method, data, octets, public, allowed=[scheme], announced_hashes=announced)
+        except (AuthError, CryptoError):
+            failed.append("pairwise consistency")
+        if failed:
+            self._delete(info.id)
+            raise CryptoError(
+                f"self-test-failed: after {info.id} was generated ({', '.join(failed)}); the key is destroyed"
+            )
 
     @property
     def is_protected(self) -> bool:
@@ -237,6 +272,13 @@ class Vault:
     def delete(self, certificate_id: str) -> None:
         """Destroy a key pair; its ID is free afterwards. Raises NotFoundError."""
         self._get(certificate_id)
+        if self._directory is None:
+            self._delete(certificate_id)
+            return
+        with disk.folder_lock(self._directory / "lock"):
+            self._delete(certificate_id)
+
+    def _delete(self, certificate_id: str) -> None:
         self._keeper.delete(certificate_id)
         self._held.pop(certificate_id, None)
         self._changes += 1
