@@ -116,9 +116,14 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: AuthTask, now
     errors = [item.type for item in message.notifies() if is_error(item.type)]
     # RFC 7296 3.10.1: an error in a response, known or not, means that the request failed, whatever else is there.
     if form is Form.AUTH_NOTIFY or not CHILD_ERRORS.issuperset(errors):
+        contradicts_itself = form is not Form.AUTH_NOTIFY
         said = [name(NotifyType, number) for number in errors]
         detail = f"the responder answered {' '.join(said) or 'without an identity'}"
-        core.refuse(sa, "peer", Reason.PEER_REFUSED, now, detail=detail, authenticated=True)
+        core.refuse(
+            sa, "peer", Reason.PEER_REFUSED, now, detail=detail, authenticated=True, linger=contradicts_itself
+        )
+        if contradicts_itself:
+            _tell(core, sa, now)
         return
     identification = message.get(IDr)
     assert identification is not None and sa.connection is not None
@@ -446,6 +451,12 @@ def refuse_answer(core: Core, sa: IkeSa, error: ProtocolError, now: float) -> No
     _send_refusal(core, sa, error.reason, now, None, str(error))
 
 
+def _tell(core: Core, sa: IkeSa, now: float) -> None:
+    """Tell a responder that it is refused: it believes the SA established (RFC 7296 2.21.2)."""
+    notify = Notify(NotifyType.AUTHENTICATION_FAILED)
+    core.request(sa, ExchangeType.INFORMATIONAL, [notify], InformTask((notify,), final=True), now)
+
+
 def _send_refusal(
     core: Core, sa: IkeSa, reason: Reason, now: float, decision: TrustDecision | None, detail: str
 ) -> None:
@@ -458,9 +469,9 @@ def _send_refusal(
     old = core.sas.get(sa.reauthenticates) if sa.reauthenticates is not None else None
     core.refuse(sa, "us", reason, now, decision=decision, detail=detail, linger=True)
     if sa.initiator:
-        core.request(sa, ExchangeType.INFORMATIONAL, [notify], InformTask((notify,), final=True), now)
+        _tell(core, sa, now)
     else:
-        core.respond(sa, ExchangeType.IKE_AUTH, [notify])
+        core.respond(sa, ExchangeType.IKE_AUTH, [Notify(NotifyType.AUTHENTICATION_FAILED)])
     revoked = reason in (Reason.CERT_REVOKED, Reason.CERT_ON_HOLD)
     if old is not None and revoked and core.connection(old).on_revocation != "ignore":
         # The old SA rests on the same certificate.
