@@ -6,7 +6,20 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ikesim.errors import NotFoundError
-from ikesim.faults import auth, certificates, identities, proofs, revocation
+from ikesim.faults import (
+    auth,
+    certificates,
+    flow,
+    headers,
+    identities,
+    life,
+    messages,
+    negotiation,
+    probes,
+    proofs,
+    revocation,
+    sealed,
+)
 from ikesim.faults.base import Fault, Named
 from ikesim.faults.scene import SceneFault
 
@@ -23,7 +36,9 @@ def _collect(modules: Iterable[ModuleType], kind: type[N]) -> dict[str, type[N]]
     return found
 
 
-FAULTS: Mapping[str, type[Fault]] = _collect((auth,), Fault)
+FAULTS: Mapping[str, type[Fault]] = _collect(
+    (messages, headers, negotiation, flow, life, auth, sealed, probes), Fault
+)
 """What is attached to a running endpoint."""
 SCENES: Mapping[str, type[SceneFault]] = _collect((certificates, identities, proofs, revocation), SceneFault)
 """What is prepared before two endpoints meet."""
