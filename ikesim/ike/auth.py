@@ -465,7 +465,6 @@ def _send_refusal(
     A responder answers so; an initiator says so in an INFORMATIONAL of its own, since the responder believes the SA
     established (RFC 7296 2.21.2).
     """
-    notify = Notify(NotifyType.AUTHENTICATION_FAILED)
     old = core.sas.get(sa.reauthenticates) if sa.reauthenticates is not None else None
     core.refuse(sa, "us", reason, now, decision=decision, detail=detail, linger=True)
     if sa.initiator:
