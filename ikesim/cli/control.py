@@ -157,6 +157,8 @@ def _status_text(document: Mapping[str, Any]) -> str:
     """The status for people."""
     sockets = ", ".join([*document["listen"], *document["listen_nat_t"]])
     lines = [f"endpoint {document['endpoint']}, listening on {sockets}"]
+    if document["state"] == "error":
+        lines.append(f"ERROR: no new SAs ({document['reason']}): {', '.join(document['self_test']['failed'])}")
     for sa in document["ike_sas"]:
         lines.append(
             f"{sa['id']}  {sa['state']}, {sa['role']} of connection {sa['connection'] or '?'}, "
