@@ -254,7 +254,8 @@ def _settle(case: Case, family: _Family) -> None:
     if base is None:
         return
     interval = case.settings.refresh_interval
-    newest = max(candidate.obtained for candidate in family.complete if candidate.crl.der == base.crl.der)
+    same = [candidate for candidate in family.complete if candidate.crl.der == base.crl.der]
+    newest = max(candidate.obtained for candidate in same)
     family.due = interval > 0 and at > newest + timedelta(seconds=min(interval, LONGEST_INTERVAL))
     if base.crl.next_update is None:
         base.line.out(Reason.CRL_MALFORMED, "nextUpdate is missing (RFC 5280 5.1.2.5)")
@@ -262,7 +263,8 @@ def _settle(case: Case, family: _Family) -> None:
         base.line.out(Reason.CRL_STALE, "past nextUpdate", at=at)
     elif family.due:
         base.line.evidence["refresh_due"] = newest + timedelta(seconds=min(interval, LONGEST_INTERVAL))
-    learn(case, base)
+    # Also one that is held already, fetched again: that it was obtained just now is what the interval asks for.
+    learn(case, next((candidate for candidate in same if candidate.fetched), base))
     for older in family.complete[1:]:
         _set_aside(case, family, base, older)
 
