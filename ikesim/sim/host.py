@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ikesim.crypto.selftest import Outcome
@@ -309,7 +310,8 @@ class SimHost:
         self._fetched_crls[place] = event.crl
         held = [crl for crl in self.ports.store.crls.get(event.ca_profile, ()) if crl not in (older, event.crl)]
         crls = {**self.ports.store.crls, event.ca_profile: (*held, event.crl)}
-        self.ports.store = replace(self.ports.store, crls=crls)
+        obtained = {**self.ports.store.crl_loaded_at, sha256(event.crl).digest(): event.time.timestamp()}
+        self.ports.store = replace(self.ports.store, crls=crls, crl_loaded_at=obtained)
 
 
 R = TypeVar("R")
