@@ -229,6 +229,7 @@ ROWS: tuple[Row, ...] = (
         "ca-profile show",
         {"ca-profile": _value()},
     ),
+    Row("request system fips self-test", "ikesim.cli.self_test:run", "self-test run"),
 )
 
 

@@ -224,13 +224,18 @@ def check(endpoint: Path, as_json: bool) -> None:
     from ikesim.cli.pki_objects import readiness
 
     loaded, store = open_store(endpoint)
-    items = readiness(loaded, store.snapshot())
+    items = readiness(loaded, store.snapshot(), store.vault.ids())
     ready = all(item["status"] != "missing" for item in items)
+    wanted = [item["command"] for item in items if item["status"] == "missing" and item["command"]]
     if as_json:
-        print_json({"endpoint": loaded.endpoint.name, "ready": ready, "items": items})
+        print_json(
+            {"endpoint": loaded.endpoint.name, "ready": ready, "next": wanted[0] if wanted else None, "items": items}
+        )
     else:
         for item in items:
             click.echo(f"{item['id']}  {item['status']:8} {item['message']}")
+        if wanted:
+            click.echo(f"next: {wanted[0]}")
     if not ready:
         raise click.exceptions.Exit(1)
 

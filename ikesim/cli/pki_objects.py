@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
@@ -163,16 +163,16 @@ _LABELS = {
 }
 
 
-def readiness(loaded: LoadedConfig, store: TrustStore) -> list[dict[str, str]]:
+def readiness(loaded: LoadedConfig, store: TrustStore, keys: Collection[str]) -> list[dict[str, str]]:
     """The minimum of anchors MIN-01 to MIN-03, item by item: ok, missing (with the next command), or a note."""
-    missing = unready(loaded, store)
+    missing = unready(loaded, store, keys)
     items: list[dict[str, str]] = []
     for number, reasons, good in (
         ("MIN-01", {Reason.CA_CERTIFICATE_MISSING}, _anchors_held(loaded, store)),
         ("MIN-02", set(Reason) - {Reason.CA_CERTIFICATE_MISSING}, _identities_held(loaded, store)),
     ):
         found = [one for one in missing if one.reason in reasons]
-        items += [_item(number, "missing", one.message, one.subject, one.reason.value) for one in found]
+        items += [_item(number, "missing", one.message, one.subject, one.reason.value, one.command) for one in found]
         if not found:
             items.append(good)
     return items + _revocation(loaded, store)
@@ -184,14 +184,15 @@ def _anchors_held(loaded: LoadedConfig, store: TrustStore) -> dict[str, str]:
     if not store.ca:
         name = next(iter(loaded.endpoint.ca_profiles))
         command = f"ikesim pki load FILE --ca {name} --endpoint {loaded.file}"
-        return _item("MIN-01", "missing", f"no CA certificate is held; load it with: {command}", name)
+        message = f"no CA certificate is held; load it with: {command}"
+        return _item("MIN-01", "missing", message, name, command=command)
     return _item("MIN-01", "ok", f"CA certificates and their profiles: {', '.join(sorted(store.ca))}")
 
 
 def _identities_held(loaded: LoadedConfig, store: TrustStore) -> dict[str, str]:
     if not store.local:
         command = f"ikesim pki key generate ID --type ecdsa --endpoint {loaded.file}"
-        return _item("MIN-02", "missing", f"no local certificate is held; begin with: {command}")
+        return _item("MIN-02", "missing", f"no local certificate is held; begin with: {command}", command=command)
     proved = [f"{one.name} as {one.local_id}" for one in loaded.endpoint.connections.values()]
     said = f": {', '.join(proved)}" if proved else f": {', '.join(sorted(store.local))}"
     return _item("MIN-02", "ok", f"local certificates with identity and keys{said}")
@@ -215,12 +216,21 @@ def _revocation(loaded: LoadedConfig, store: TrustStore) -> list[dict[str, str]]
                 f"CA profile {name} has no CRL and no URL: certificates that name no distribution point will not "
                 f"pass policy {settings.policy.value}; load one with: {command}"
             )
-            items.append(_item("MIN-03", "note", message, name))
+            items.append(_item("MIN-03", "note", message, name, command=command))
     return items
 
 
-def _item(number: str, status: str, message: str, subject: str = "", reason: str = "") -> dict[str, str]:
-    return {"id": number, "status": status, "subject": subject, "reason": reason, "message": message}
+def _item(
+    number: str, status: str, message: str, subject: str = "", reason: str = "", command: str = ""
+) -> dict[str, str]:
+    return {
+        "id": number,
+        "status": status,
+        "subject": subject,
+        "reason": reason,
+        "message": message,
+        "command": command,
+    }
 
 
 def _absent(what: str) -> NotFoundError:

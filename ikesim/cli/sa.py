@@ -209,6 +209,7 @@ def _ike_sa(position: int, sa: Mapping[str, Any]) -> Document:
         "ike-trust-decision": decision["summary"] if decision else None,
         "ike-revocation-outcome": decision["revocation"]["outcome"] if decision and decision["revocation"] else None,
         "ike-peer-certificate": decision["certificate"] if decision else None,
+        "ike-peer-key-fingerprint": sa["key_fingerprint"],
         "ike-established-at": sa["established_at"],
         "ike-sa-proposal": sa["proposal"],
         "ike-sa-traffic-statistics": {
@@ -265,6 +266,7 @@ def _ike_detail(found: list[Document]) -> Iterator[str]:
             yield f"  Peer certificate: {escaped(one['ike-peer-certificate']['subject'])}, " + (
                 f"serial {one['ike-peer-certificate']['serial']}"
             )
+            yield f"  Peer key: {one['ike-peer-key-fingerprint']}"
             yield f"  Established: {one['ike-established-at']}"
         yield f"  Algorithms: {one['ike-sa-proposal'] or 'not agreed'}"
         yield "  Traffic statistics:"

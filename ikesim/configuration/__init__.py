@@ -56,4 +56,9 @@ def read(document: Mapping[str, Any], file: Path) -> LoadedConfig:
         for connection in endpoint.connections.values()
         if connection.trusted_ca is None and connection.trusted_ca_group is None
     )
+    notes += tuple(
+        f"the revocation check of CA profile {profile.name} is off (revocation-check.method = disable)"
+        for profile in endpoint.ca_profiles.values()
+        if profile.revocation.method == "disable"
+    )
     return LoadedConfig(file, endpoint, *place, build_roles(tables, file.absolute().parent), notes)

@@ -98,6 +98,7 @@ def read_tables(document: Mapping[str, Any], problems: Problems) -> Tables:
     """Every table of the document, checked on its own."""
     tables = Tables()
     _refuse_unknown((), document, ("endpoint", "roles", "pki", "connection"), problems)
+    _refuse_other_uses(document, problems)
     if "endpoint" not in document:
         problems.add(("endpoint",), "", "the table [endpoint] is required")
     elif isinstance(document["endpoint"], dict):
@@ -125,6 +126,25 @@ def read_tables(document: Mapping[str, Any], problems: Problems) -> Tables:
             for child, values in _named(path, table, problems).items()
         }
     return tables
+
+
+def _refuse_other_uses(document: Mapping[str, Any], problems: Problems) -> None:
+    """A certificate bound to anything but a connection: SSH and web administration have no part in this PKI."""
+
+    def look(path: tuple[str, ...], table: Mapping[str, Any]) -> None:
+        for key, value in table.items():
+            if key in _CERTIFICATE_KEYS:
+                problems.add(path, key, "a certificate of the PKI serves IKE only (SC-04): name it in a connection")
+            elif isinstance(value, dict):
+                look((*path, key), value)
+
+    for name, table in document.items():
+        if name not in ("endpoint", "roles", "pki", "connection") and isinstance(table, dict):
+            look((name,), table)
+
+
+_CERTIFICATE_KEYS = frozenset({"local-certificate", "pki-local-certificate", "certificate", "certificate-id"})
+"""What names a certificate, in our configuration and in Junos' statements for services."""
 
 
 def _sub_table(path: tuple[str, ...], parent: Mapping[str, Any], key: str, problems: Problems) -> Mapping[str, Any]:

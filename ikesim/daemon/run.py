@@ -89,7 +89,7 @@ async def _start(
     if key_log is not None:
         host.ports.hooks.on_install = key_log.install
     host.observers.append(lambda event: output.event(event, config.file))
-    for note in (*config.notes, *(item.message for item in unready(config, store.snapshot()))):
+    for note in (*config.notes, *(item.message for item in unready(config, store.snapshot(), store.vault.ids()))):
         output.say(f"{config.endpoint.name}: {note}")
     stack.push_async_callback(host.stop)
     await host.open()

@@ -1,11 +1,12 @@
 """What `ikesim status` shows of an endpoint: the stable JSON form of interface and control API."""
 
+import hashlib
 from typing import Any
 
 from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.events import to_json
 from ikesim.ike.negotiation import proposal_text
-from ikesim.ike.sa import ChildSa, IkeSa, IkeState
+from ikesim.ike.sa import Authenticated, ChildSa, IkeSa, IkeState
 from ikesim.reasons import Reason
 
 _GONE = (IkeState.REFUSED, IkeState.DELETED)
@@ -39,6 +40,7 @@ def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
         "local": str(sa.path.local),
         "remote": str(sa.path.remote),
         "identity": str(peer.identity) if peer is not None else None,
+        "key_fingerprint": _key_fingerprint(peer),
         "proposal": proposal_text(sa.proposal) if sa.proposal is not None else None,
         "established_at": to_json(sa.established_at),
         "rekey_in": round(sa.timers["rekey"] - now, 3) if "rekey" in sa.timers else None,
@@ -46,6 +48,13 @@ def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
         "decision": peer.decision.to_json() if peer is not None else None,
         "child_sas": [_child_sa(sa, child, now) for child in sa.children.values()],
     }
+
+
+def _key_fingerprint(peer: Authenticated | None) -> str | None:
+    """SHA-256 of the SubjectPublicKeyInfo that the peer's AUTH verified with."""
+    if peer is None or peer.decision.leaf is None:
+        return None
+    return f"sha256:{hashlib.sha256(peer.decision.leaf.spki).hexdigest()}"
 
 
 def _child_sa(sa: IkeSa, child: ChildSa, now: float) -> dict[str, Any]:
