@@ -5,6 +5,7 @@ the network. What it needs becomes a Fetch and the SA waits in IkeState.VERDICT;
 are in.
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
@@ -194,6 +195,7 @@ def resume(core: Core, sa: IkeSa, now: float) -> None:
             continue
         for profile, der, url in decision.learned_crls:
             core.emit(events.TrustChanged, now, what="crl", ca_profile=profile, crl=der, url=url)
+        core.ocsp.responses.learn(decision.learned_ocsp, core.ports.wall(now))
         if decision.accepted:
             _accept(core, sa, pending, candidate, decision, now)
             return
@@ -208,20 +210,23 @@ def resume(core: Core, sa: IkeSa, now: float) -> None:
 def _judge(core: Core, sa: IkeSa, pending: PendingVerdict, candidate: str, now: float) -> TrustDecision:
     """The decision of one candidate connection about the peer."""
     connection = core.config.connections[candidate]
+    policy = core.policy(candidate)
     request = TrustRequest(
         certificates=pending.certificates,
         identity=Identity.received(pending.id_type, pending.id_data),
-        policy=core.policy(candidate),
+        policy=policy,
         at=core.ports.wall(now),
         expected=connection.remote_id,
         encodings=pending.encodings,
     )
-    held = core.evidence()
+    held = core.evidence_about(pending.certificates, now)
     if pending.auth is None:
         decision = decide(request, held.with_auth(AuthState.pending()))
         if decision.reason is not None:
             return decision
         pending.auth = _check_auth(core, sa, pending, connection, decision)
+    if policy.asks_with_nonce:
+        request = replace(request, nonce=core.ocsp_nonce(now))
     return decide(request, held.with_auth(pending.auth, pending.fetched))
 
 

@@ -14,6 +14,7 @@ from ikesim.ike.calling import Calls
 from ikesim.ike.config import ConnectionConfig, EndpointConfig
 from ikesim.ike.cookies import CookieJar
 from ikesim.ike.ids import FetchId, SaId
+from ikesim.ike.ocsp import OcspMemory
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import seal_message
 from ikesim.ike.sa import HALF_OPEN, ChildSa, ChildState, IkeSa, IkeState, InstalledIke
@@ -79,6 +80,7 @@ class Core:
         self.out_packets: list[InnerPacket] = []
         self.open_fetches: dict[FetchRequest, FetchId] = {}
         self.waiters: dict[FetchId, list[SaId]] = {}
+        self.ocsp = OcspMemory()
         self._evidence: Evidence | None = None
         self._woken: list[IkeSa] = []
         self._policies: dict[str, TrustPolicy] = {}
@@ -160,6 +162,17 @@ class Core:
         if self._evidence is None:
             self._evidence = Evidence.from_store(store)
         return self._evidence
+
+    def evidence_about(self, certificates: Sequence[bytes], now: float) -> Evidence:
+        """The same, with the OCSP responses that earlier decisions learned about these certificates or held CAs."""
+        held, responses = self.evidence(), self.ocsp.responses
+        if not responses:
+            return held
+        return held.with_responses(responses.about((*certificates, *held.intermediates), self.ports.wall(now)))
+
+    def ocsp_nonce(self, now: float) -> bytes:
+        """The nonce for OCSP requests made now."""
+        return self.ocsp.nonce_at(now, self.entropy("ocsp"), waiting=bool(self.open_fetches))
 
     def _follow_store(self) -> TrustStore:
         """The PKI objects as they stand now; what was made of others is forgotten."""

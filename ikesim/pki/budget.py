@@ -4,7 +4,7 @@ Each number says where it comes from. What is exceeded ends the search, never th
 into the reason `cert-path-budget` by the decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ikesim.errors import IkesimError
 
@@ -38,12 +38,23 @@ class Budget:
     paths: int = PATHS
     names: int = NAMES
     policies: int = POLICIES
+    _paid: set[bytes] = field(default_factory=set)
 
     def signature(self) -> None:
         """Spend one verification, also where a cache knows its result: answers must not depend on what is cached."""
         self.signatures -= 1
         if self.signatures < 0:
             raise BudgetExceeded("signatures", SIGNATURES)
+
+    def verified(self, what: bytes) -> None:
+        """A verification was made, and from now on a cache knows of it under `what`."""
+        self._paid.add(what)
+
+    def remembered(self, what: bytes) -> None:
+        """A cache knows what a verification says: spend it, unless it was spent in this decision already."""
+        if what not in self._paid:
+            self.signature()
+            self._paid.add(what)
 
     def step(self) -> None:
         """Spend one link of the search."""

@@ -144,17 +144,20 @@ class Opening:
         return None
 
     def _verifies(self, crl: Crl, certificate: Certificate) -> bool:
-        digest = key_digest(certificate)
+        digest, budget = key_digest(certificate), self.case.context.budget
+        memory = crl.digest + digest
         if digest in crl.verified_by:
+            budget.remembered(memory)
             return True
         key = key_of(certificate)
         if key is None:
             return False
-        self.case.context.budget.signature()
+        budget.signature()
         CRL_CACHE.signatures += 1
         if not verify(key, signature_algorithm(crl.signature_algorithm), bytes(crl.to_be_signed), crl.signature):
             return False
         CRL_CACHE.keep(crl, digest)
+        budget.verified(memory)
         return True
 
     def _refusal(self, certificate: Certificate) -> str | None:

@@ -139,6 +139,16 @@ class Attempt:
         return {"connection": self.connection, "reason": None if self.reason is None else self.reason.value}
 
 
+class LearnedOcsp(NamedTuple):
+    """A fetched and verified OCSP response that says "good" and may be used again."""
+
+    der: bytes
+    serial: int
+    """Of the certificate that it is about."""
+    until: datetime
+    """Its nextUpdate."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrustDecision:
     """Whether a peer's certificate is accepted, and why."""
@@ -165,6 +175,7 @@ class TrustDecision:
     """The user-constrained policy set (RFC 5280 6.1.6) of the accepted path."""
     learned_crls: tuple[tuple[str | None, bytes, str], ...] = ()
     """Verified CRLs that were fetched: (CA profile, DER, URL), to be kept."""
+    learned_ocsp: tuple[LearnedOcsp, ...] = ()
     leaf: "Certificate | None" = field(default=None, repr=False, compare=False)
     """The end certificate: AUTH is verified with its key."""
 
@@ -196,6 +207,7 @@ class TrustDecision:
             self.pending,
             self.policies,
             self.learned_crls,
+            self.learned_ocsp,
             self.leaf,
         )
 

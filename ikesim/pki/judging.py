@@ -6,7 +6,7 @@ from functools import partial
 
 from ikesim.pki.building import Candidate, Ending, Search, is_self_signed
 from ikesim.pki.certificates import Certificate, CertificateError, parse
-from ikesim.pki.decision import CheckOutcome, PathReport, RevocationOutcome, RevocationSummary
+from ikesim.pki.decision import CheckOutcome, LearnedOcsp, PathReport, RevocationOutcome, RevocationSummary
 from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.opening import Case
 from ikesim.pki.path import Checks, check_key, check_scheme, check_signature, check_structure, check_validity, judge
@@ -28,6 +28,7 @@ class Verdict:
     revocation: RevocationSummary | None = None
     policies: frozenset[str] = frozenset()
     learned: list[tuple[str | None, bytes, str]] = field(default_factory=list)
+    learned_ocsp: list[LearnedOcsp] = field(default_factory=list)
 
     @property
     def accepted(self) -> bool:
@@ -116,6 +117,7 @@ def _check_revocation(case: Case, verdict: Verdict) -> None:
         responders=_readable(case.evidence.responders),
         crl_loaded_at=case.evidence.crl_loaded_at,
         fetch=case.request.policy.fetch,
+        nonce=case.request.nonce,
     )
     worst: tuple[RevocationOutcome, RevocationOutcome, Reason | None] | None = None
     wanted: dict[FetchRequest, None] = {}
@@ -192,6 +194,7 @@ def _revocation_of(
     result = check_revocation(certificate, issuer, settings, context)
     place = rank(Reason.CERT_REVOKED)
     verdict.checks.extend([(place, check) for check in result.checks])
+    verdict.learned_ocsp.extend(result.learned_ocsp)
     verdict.learned.extend((configured.ca_profile, item.der, item.url) for item in result.learned)
     wanted.update(dict.fromkeys(result.wanted))
     return result.outcome, result.ceiling, result.reason

@@ -14,7 +14,7 @@ from ikesim.pki.caching import Cache
 from ikesim.pki.certificates import Certificate, CertificateError, parse
 from ikesim.pki.crl_candidates import HELD
 from ikesim.pki.crl_status import look_at_crls
-from ikesim.pki.decision import RevocationOutcome
+from ikesim.pki.decision import LearnedOcsp, RevocationOutcome
 from ikesim.pki.der import DerError
 from ikesim.pki.fetching import FetchKind, FetchRequest, FetchResult
 from ikesim.pki.ocsp import (
@@ -212,8 +212,8 @@ def _open(case: Case, octets: bytes, source: str, nonce: bytes | None, result: F
     if fault is not None:
         line.out(fault[0], fault[1], at=case.context.at)
         return None
-    if result is not None and single.next_update is not None:
-        case.learned_ocsp[octets] = None
+    if result is not None and single.next_update is not None and single.status == "good":
+        case.learned_ocsp[octets] = LearnedOcsp(octets, single.cert_id.serial, single.next_update)
     return _Answer(single, line)
 
 
@@ -337,13 +337,16 @@ def _signature_fault(case: Case, response: OcspResponse, certificate: Certificat
     if weak is not None:
         return Reason.OCSP_BAD_SIGNATURE, weak
     memory = sha256(response.der).digest() + key_digest(certificate)
+    budget = case.context.budget
     if _VERIFIED.get(memory):
+        budget.remembered(memory)
         return None
     key = key_of(certificate)
-    case.context.budget.signature()
+    budget.signature()
     if key is None or not verify(key, algorithm, response.to_be_signed, response.signature):
         return Reason.OCSP_BAD_SIGNATURE, f"the key of {certificate.names} does not verify the signature"
     _VERIFIED.put(memory, True)
+    budget.verified(memory)
     return None
 
 

@@ -1,7 +1,7 @@
 """What a trust decision is asked: what the peer sent, under which policy, with which evidence."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from functools import cached_property
 from typing import ClassVar
@@ -39,6 +39,7 @@ CHAIN_SCHEMES = (
 
 STRICT_IF_HELD = "if-held"
 """Revocation as OpenSSL based daemons do it: strict once any CRL is held, else off."""
+_ASKING = (RevocationMethod.OCSP, RevocationMethod.OCSP_THEN_CRL)
 _REVOCATIONS = ("strict", "if-uri", "relaxed", "off", STRICT_IF_HELD)
 
 
@@ -251,6 +252,13 @@ class TrustPolicy:
             self.schemes,
         )
 
+    @cached_property
+    def asks_with_nonce(self) -> bool:
+        """Whether OCSP requests with a nonce may be wanted."""
+        return self.fetch and any(
+            anchor.method in _ASKING and anchor.ocsp.nonce for anchor in (*self.anchor_list, *self.known_list)
+        )
+
     def allows_partial(self, anchor: Anchor) -> bool:
         """Whether an anchor ends a path although it is not self-signed."""
         configured = self.partial_chain if anchor.partial_chain is None else anchor.partial_chain
@@ -302,6 +310,8 @@ class TrustRequest:
     encodings: Sequence[int] = ()
     """The CERT encodings that came, also those that are not in `certificates`."""
     connection: str | None = None
+    nonce: bytes | None = None
+    """1 to 32 fresh octets for the OCSP requests that may be wanted; None: derived from the request and `at`."""
 
     def __post_init__(self) -> None:
         """Make the lists tuples. Raises UsageError for a time without a zone."""
@@ -369,6 +379,10 @@ class Evidence:
             tuple(self.crl_loaded_at.items()),
             self.assumed_revoked,
         )
+
+    def with_responses(self, responses: Sequence[bytes]) -> "Evidence":
+        """The same with further OCSP responses (DER) at hand."""
+        return replace(self, ocsp=(*self.ocsp, *responses)) if responses else self
 
     def with_auth(self, auth: AuthState, fetched: Mapping[FetchRequest, FetchResult] | None = None) -> "Evidence":
         """The same with what is known about AUTH, and with what was fetched."""

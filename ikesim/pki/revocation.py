@@ -15,8 +15,8 @@ The boundary with path validation:
   inner)`: it validates a path from that certificate to the anchor of the certificate under test, offline, and calls
   `check_revocation` for its members with the `inner` context that it was handed. The issuer itself is never asked
   for, its path stands already. A signer whose validation is under way is not validated again (`context.active`).
-* `context.budget.signature()` is spent for each signature that no cache knows; a `BudgetExceeded`, also out of the
-  callback, is contained and ends in `cert-path-budget`.
+* `context.budget` is spent for each signature, once in a decision where a cache knows it, so that answers do not
+  depend on what is cached; a `BudgetExceeded`, also out of the callback, is contained: `cert-path-budget`.
 * With `context.fetch` False nothing is ever wanted.
 
 Ranks and ceilings: outcomes are ranked good < skipped < stale < failed < on-hold < revoked; the policy is a ceiling.
@@ -200,5 +200,5 @@ def _result(case: Case, verdict: _Verdict) -> RevocationResult:
         checks=tuple(checks),
         wanted=tuple(case.wanted),
         learned=tuple(case.learned.values()),
-        learned_ocsp=tuple(case.learned_ocsp),
+        learned_ocsp=tuple(case.learned_ocsp.values()),
     )

@@ -5,7 +5,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from ikesim.pki.certificates import Certificate, CertificateError
-from ikesim.pki.decision import Check, CheckOutcome, RevocationOutcome
+from ikesim.pki.decision import Check, CheckOutcome, LearnedOcsp, RevocationOutcome
 from ikesim.pki.fetching import FetchKind, FetchRequest
 from ikesim.pki.names import show
 from ikesim.pki.profiles import RevocationSettings
@@ -81,7 +81,7 @@ class Case:
     lines: list[Line] = field(default_factory=list)
     wanted: dict[FetchRequest, None] = field(default_factory=dict)
     learned: dict[bytes, LearnedCrl] = field(default_factory=dict)
-    learned_ocsp: dict[bytes, None] = field(default_factory=dict)
+    learned_ocsp: dict[bytes, LearnedOcsp] = field(default_factory=dict)
     revoked: Finding | None = None
     on_hold: Finding | None = None
     good: Line | None = None

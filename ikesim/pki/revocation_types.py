@@ -6,7 +6,7 @@ from datetime import datetime
 
 from ikesim.pki.budget import Budget
 from ikesim.pki.certificates import Certificate
-from ikesim.pki.decision import Check, RevocationOutcome
+from ikesim.pki.decision import Check, LearnedOcsp, RevocationOutcome
 from ikesim.pki.fetching import FetchRequest, FetchResult
 from ikesim.reasons import Reason
 
@@ -68,8 +68,7 @@ class RevocationResult:
     wanted: tuple[FetchRequest, ...] = ()
     """To be fetched, all at once, before this can be decided."""
     learned: tuple[LearnedCrl, ...] = ()
-    learned_ocsp: tuple[bytes, ...] = ()
-    """Fetched and verified OCSP responses that may be used again until their nextUpdate."""
+    learned_ocsp: tuple[LearnedOcsp, ...] = ()
 
     @property
     def accepted(self) -> bool:

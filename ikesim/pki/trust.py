@@ -146,6 +146,7 @@ def _decision(
         pending=not accepted and reason is None,
         policies=verdict.policies if verdict is not None and accepted else frozenset(),
         learned_crls=() if verdict is None else tuple(dict.fromkeys(verdict.learned)),
+        learned_ocsp=() if verdict is None else tuple(dict.fromkeys(verdict.learned_ocsp)),
         leaf=case.end,
     )
 

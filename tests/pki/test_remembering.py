@@ -166,9 +166,11 @@ def test_a_new_crl_a_new_policy_and_a_new_name_are_new_questions() -> None:
 
 
 def test_the_key_holds_everything_that_a_decision_depends_on() -> None:
-    """A field that is added to request or evidence belongs into `remembering._key`, unless it is the time."""
+    """A field that is added to request or evidence belongs into `remembering._key`, unless it is the time or the
+    nonce: that stands in requests only, and what wants or has a fetch is not remembered.
+    """
     assert {item.name for item in fields(TrustRequest)} == {
-        *("certificates", "policy", "at", "identity", "expected", "encodings", "connection")
+        *("certificates", "policy", "at", "identity", "expected", "encodings", "connection", "nonce")
     }
     assert {item.name for item in fields(Evidence)} == {
         *("intermediates", "crls", "ocsp", "fetched", "auth", "responders", "crl_loaded_at", "assumed_revoked")
