@@ -18,6 +18,7 @@ from ikesim.pki.profiles import (
     RevocationSettings,
     TrustedCaGroup,
 )
+from ikesim.pki.vault import ID_PATTERN
 from ikesim.wire.address import Address
 from ikesim.wire.selectors import TrafficSelector
 
@@ -35,6 +36,7 @@ def check(tables: Tables, problems: Problems) -> None:
         _check_trust(connection, tables, problems)
         _check_addresses(connection, tables, problems)
         _check_lists(connection, problems)
+        _check_ppk(connection, problems)
         for child in tables.children[name].values():
             _check_child(child, problems)
 
@@ -153,6 +155,17 @@ def _check_lists(connection: Checked[schema.ConnectionTable], problems: Problems
         _refuse_twice(connection, "policy-oids", model.policy_oids, problems)
     if connection.has("jitter") and model.jitter >= 1:
         problems.add(connection.path, "jitter", "100% would rekey at once, forever; give less")
+
+
+def _check_ppk(connection: Checked[schema.ConnectionTable], problems: Problems) -> None:
+    model = connection.model
+    if not connection.has("ppk_id", "ppk_secret", "ppk_required"):
+        return
+    if not model.ppk_id and (model.ppk_secret or model.ppk_required):
+        key = "ppk-secret" if model.ppk_secret else "ppk-required"
+        problems.add(connection.path, key, "is set without ppk-id, the identity by which the peer knows the key")
+    elif model.ppk_id and not model.ppk_secret and not ID_PATTERN.fullmatch(model.ppk_id):
+        problems.add(connection.path, "ppk-id", f"{model.ppk_id!r} cannot name a secret: give ppk-secret as well")
 
 
 def _check_child(child: Checked[schema.ChildTable], problems: Problems) -> None:
@@ -309,6 +322,9 @@ def _build_connection(name: str, model: schema.ConnectionTable, tables: Tables) 
         reauth=model.reauth,
         mobike=model.mobike,
         keepalive=model.keepalive,
+        ppk_id=model.ppk_id,
+        ppk_secret=model.ppk_secret or model.ppk_id,
+        ppk_required=model.ppk_required,
     )
 
 

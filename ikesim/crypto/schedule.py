@@ -1,6 +1,6 @@
 """The key schedule: SKEYSEED and SK_* (RFC 7296 2.14), rekeying (2.18), CHILD SAs (2.17), AUTH octets (2.15)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ikesim.crypto.ciphers import CipherSuite
 from ikesim.crypto.prf import Prf
@@ -80,6 +80,17 @@ def ike_keys(
         prf.key_length,
     )
     return IkeKeys(*_cut(prf.plus(seed, ni + nr + spi_i + spi_r, sum(lengths)), lengths))
+
+
+def with_ppk(prf: Prf, keys: IkeKeys, ppk: bytes | memoryview) -> IkeKeys:
+    """The keys with a postquantum preshared key mixed into SK_d and SK_p (RFC 8784 3): prf+(PPK, SK')."""
+    octets = bytes(ppk)
+    return replace(
+        keys,
+        d=prf.plus(octets, keys.d, len(keys.d)),
+        pi=prf.plus(octets, keys.pi, len(keys.pi)),
+        pr=prf.plus(octets, keys.pr, len(keys.pr)),
+    )
 
 
 def child_keys(

@@ -2,13 +2,19 @@
 
 import os
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from ikesim.crypto.signatures import SignatureScheme
+from ikesim.errors import NotFoundError
 from ikesim.ike.ports import Hooks
 from ikesim.pki.keys import encapsulate
+from ikesim.pki.secrets import SecretKind
 from ikesim.pki.snapshot import TrustStore
 from ikesim.pki.store import PkiStore
+
+T = TypeVar("T")
 
 
 class SystemPorts:
@@ -29,6 +35,13 @@ class SystemPorts:
     def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
         """ML-KEM by the library, which takes its randomness itself."""
         return encapsulate(method, public)
+
+    def use_secret(self, name: str, action: Callable[[memoryview], T]) -> T:
+        """By the store of secrets, which lends IKE preshared keys only."""
+        kept = self._store.secrets.ls().get(name)
+        if kept is None or kept.kind is not SecretKind.IKE_PSK:
+            raise NotFoundError(f"there is no secret {name} of the kind ike-psk")
+        return self._store.secrets.use(name, action)
 
     def trust(self) -> TrustStore:
         """The PKI objects as they stand now."""

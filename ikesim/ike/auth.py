@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import child, events, lifetime, unique
+from ikesim.ike import child, events, lifetime, ppk, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -62,7 +62,8 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
     """Send IKE_AUTH: IDi, CERT, CERTREQ, IDr, AUTH, and the first CHILD SA (RFC 7296 1.2)."""
     connection = core.connection(sa)
     try:
-        own = own_auth(core, sa, connection)
+        mixed = ppk.mixed(core, sa, connection) if sa.use_ppk else None
+        own = own_auth(core, sa, connection, mixed)
     except ProtocolError as error:
         core.refuse(sa, "us", error.reason, now, detail=str(error))
         return
@@ -83,6 +84,10 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
         payloads += child.offer_payloads(task.offer)
     if connection.mobike:
         payloads.append(Notify(NotifyType.MOBIKE_SUPPORTED))
+    if mixed is not None:
+        payloads.append(ppk.identity(connection))
+        if own.without_ppk is not None:
+            payloads.append(Notify(NotifyType.NO_PPK_AUTH, own.without_ppk.data))
     core.request(sa, ExchangeType.IKE_AUTH, payloads, task, now)
 
 
@@ -201,7 +206,7 @@ def resume(core: Core, sa: IkeSa, now: float) -> None:
             return
         pending.attempts.append((candidate, decision))
         pending.position += 1
-        pending.auth = pending.verified = None
+        pending.auth = pending.verified = pending.proof = None
     decision = _furthest(pending)
     assert decision.reason is not None
     _send_refusal(core, sa, decision.reason, now, decision, decision.summary)
@@ -240,10 +245,11 @@ def _check_auth(
     if payload is None:
         return AuthState.failed(Reason.AUTH_MISSING, {"payloads": len(pending.message.payloads)})
     try:
+        proof = ppk.proof(core, sa, pending.message, connection, payload)
         scheme = verify_auth(
             payload.method,
-            payload.data,
-            auth_octets(core, sa, bytes(raw.body), ours=False),
+            proof.data,
+            auth_octets(core, sa, bytes(raw.body), ours=False, keys=proof.keys),
             decision.leaf.public_key,
             allowed=connection.signature_schemes,
             announced_hashes=_ANNOUNCED,
@@ -251,13 +257,17 @@ def _check_auth(
     except AuthError as error:
         return AuthState.failed(error.reason, error.evidence)
     pending.verified = VerifiedAuth(payload.method, scheme)
-    return _verified(payload.method, scheme)
+    pending.proof = proof
+    return _verified(payload.method, scheme, (proof.ppk or "none") if connection.ppk_id else None)
 
 
 @lru_cache(maxsize=32)
-def _verified(method: int, scheme: SignatureScheme) -> AuthState:
-    """What a decision says about an AUTH that verified."""
-    return AuthState.verified({"method": name(AuthMethod, method), "scheme": str(scheme)})
+def _verified(method: int, scheme: SignatureScheme, ppk_used: str | None) -> AuthState:
+    """What a decision says about an AUTH that verified; of a PPK only where the connection has one."""
+    evidence: dict[str, object] = {"method": name(AuthMethod, method), "scheme": str(scheme)}
+    if ppk_used is not None:
+        evidence["ppk"] = ppk_used
+    return AuthState.verified(evidence)
 
 
 def _furthest(pending: PendingVerdict) -> TrustDecision:
@@ -363,6 +373,7 @@ def _accept(
     if not sa.initiator and connection.unique == "keep" and rivals and not initial_contact:
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
         return
+    ppk.adopt(core, sa, pending.proof)
     if sa.initiator:
         _finish_initiator(core, sa, pending, peer, now)
     elif not _finish_responder(core, sa, pending, peer, connection, now):
@@ -410,6 +421,8 @@ def _finish_responder(
             payloads.append(Notify(error.notify or NotifyType.NO_PROPOSAL_CHOSEN, error.data))
     if sa.mobike and connection.mobike:
         payloads.append(Notify(NotifyType.MOBIKE_SUPPORTED))
+    if sa.ppk is not None:
+        payloads.append(Notify(NotifyType.PPK_IDENTITY))
     sa.mobike = sa.mobike and connection.mobike
     _establish(core, sa, peer, now)
     core.respond(sa, ExchangeType.IKE_AUTH, payloads)

@@ -92,6 +92,11 @@ class ConnectionConfig:
     reauth: str = "make-before-break"
     mobike: bool = True
     keepalive: float = 20.0
+    ppk_id: str = ""
+    """The identity of the postquantum preshared key that both ends mix in (RFC 8784); empty: none."""
+    ppk_secret: str = ""
+    """The name of the secret that it is."""
+    ppk_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from struct import unpack
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import intermediate, nat, own
+from ikesim.ike import intermediate, nat, own, ppk
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -78,6 +78,7 @@ def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = N
         proposals=numbered(connection.proposals),
         method=key_exchange_methods(connection.proposals)[0],
         nonce=core.ports.entropy("nonce", NONCE_OCTETS),
+        ppk=ppk.held(core, connection),
     )
     _send_request(core, sa, task, now)
     return sa.id
@@ -94,6 +95,8 @@ def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
     payloads += _common_notifies(core, sa.spi_i, NO_SPI, sa.path)
     if offers_additional(task.proposals):
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
+    if task.ppk:
+        payloads.append(Notify(NotifyType.USE_PPK))
     sa.window.next_send = 0
     core.request(sa, ExchangeType.IKE_SA_INIT, payloads, task, now)
     assert sa.window.outstanding is not None
@@ -152,6 +155,11 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
     if sa.nat_local or sa.nat_remote or connection.mobike:
         sa.path, sa.marked = nat.later_path(connection, sa)
     core.installed(sa)
+    sa.use_ppk = task.ppk and message.notify(NotifyType.USE_PPK) is not None
+    if connection.ppk_required and not sa.use_ppk:
+        detail = "the responder mixes in no postquantum preshared key, which ppk-required asks for"
+        core.refuse(sa, "us", Reason.AUTH_METHOD_NOT_ALLOWED, now, detail=detail)
+        return
     first = sa.state is IkeState.INIT_RESPONSE
     intermediate.proceed(core, sa, now, task if first and task.cookie else None)
 
@@ -302,6 +310,7 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     core.add(sa)
     core.init_requests[mark] = sa.id
     _learn(core, sa, message, origin.path)
+    sa.use_ppk = message.notify(NotifyType.USE_PPK) is not None and any(ppk.held(core, item) for item in candidates)
     _respond(core, sa, chosen, answer, candidates, extended)
     _derive(core, sa, chosen, shared)
     core.installed(sa)
@@ -324,6 +333,8 @@ def _respond(
     payloads.append(_CHILDLESS)
     if extended:
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
+    if sa.use_ppk:
+        payloads.append(Notify(NotifyType.USE_PPK))
     hashes = dict.fromkeys(item for connection in candidates for item in core.authorities(connection.name))
     if hashes:
         payloads.append(CERTREQ(CertEncoding.X509_SIGNATURE, b"".join(hashes)))

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ikesim.crypto import schedule
+from ikesim.crypto.schedule import IkeKeys
 from ikesim.crypto.signatures import SignatureScheme, Signing, choose_signing, encode_auth
 from ikesim.errors import CryptoError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import intauth
+from ikesim.ike import intauth, ppk
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.sa import IkeSa
@@ -32,6 +33,8 @@ class OwnAuth:
 
     certificates: tuple[CERT, ...]
     auth: AUTH
+    without_ppk: AUTH | None = None
+    """AUTH once more, for a peer that does not have the PPK."""
 
 
 def requested_authorities(message: Message) -> tuple[bytes, ...] | None:
@@ -51,7 +54,7 @@ def local_readiness(core: Core, connection: ConnectionConfig) -> tuple[Reason, s
     """Why a connection cannot authenticate us, with the sentence that says it; None if it can."""
     store = core.ports.trust()
     if any(name in store.local for name in connection.local_certificates):
-        return None
+        return ppk.missing(core, connection)
     waiting = [name for name in connection.local_certificates if name in store.pending]
     if waiting:
         return (
@@ -62,8 +65,11 @@ def local_readiness(core: Core, connection: ConnectionConfig) -> tuple[Reason, s
     return Reason.LOCAL_CERTIFICATE_MISSING, f"no local certificate is held ({names})"
 
 
-def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
-    """Our CERT and AUTH payloads. Raises ProtocolError where we have nothing to authenticate with."""
+def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig, mixed: IkeKeys | None = None) -> OwnAuth:
+    """Our CERT and AUTH payloads; AUTH under `mixed` keys, where there are any, and if need be without.
+
+    Raises ProtocolError where we have nothing to authenticate with.
+    """
     schemes = connection.signature_schemes
     candidates = [
         (held, _signing(held.certificate, schemes, sa.peer_hashes))
@@ -79,8 +85,27 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
             Reason.AUTH_METHOD_NOT_ALLOWED,
             f"certificate {held.certificate_id!r} can sign in no way that both sides allow",
         )
+    auth = _sign(core, sa, connection, held, signing, mixed)
+    without = None
+    if mixed is not None and not connection.ppk_required:
+        without = _sign(core, sa, connection, held, signing, None)
+    send = connection.send_certificate
+    sent: tuple[bytes, ...] = ()
+    if send == "always" or (send == "if-asked" and sa.authorities is not None):
+        sent = (held.certificate, *held.chain)
+    return OwnAuth(_payloads(sent), auth, without)
+
+
+def _sign(
+    core: Core,
+    sa: IkeSa,
+    connection: ConnectionConfig,
+    held: LocalCertificate,
+    signing: Signing,
+    keys: IkeKeys | None,
+) -> AUTH:
     identity = connection.local_id
-    octets = auth_octets(core, sa, IDi(identity.type, identity.data).encode(), ours=True)
+    octets = auth_octets(core, sa, IDi(identity.type, identity.data).encode(), ours=True, keys=keys)
     hooks = core.ports.hooks
     if hooks.before_sign is not None:
         octets = hooks.before_sign(sa.id, octets, held.certificate_id) or octets
@@ -90,12 +115,8 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig) -> OwnAuth:
         raise _unable(Reason.LOCAL_KEY_MISSING, f"certificate {held.certificate_id!r} cannot sign: {error}") from None
     if hooks.after_sign is not None:
         signature = hooks.after_sign(sa.id, signature, held.certificate_id) or signature
-    send = connection.send_certificate
-    sent: tuple[bytes, ...] = ()
-    if send == "always" or (send == "if-asked" and sa.authorities is not None):
-        sent = (held.certificate, *held.chain)
     public_key = parse_certificate(held.certificate).public_key
-    return OwnAuth(_payloads(sent), AUTH(signing.method, encode_auth(signing, public_key, signature)))
+    return AUTH(signing.method, encode_auth(signing, public_key, signature))
 
 
 @lru_cache(maxsize=64)
@@ -129,13 +150,14 @@ def _issuers(store: TrustStore, held: LocalCertificate) -> set[bytes]:
     return {item.spki_sha1 for item in chain[1:]} | {item.spki_sha1 for item in authorities if item.subject in names}
 
 
-def auth_octets(core: Core, sa: IkeSa, id_body: bytes, *, ours: bool) -> bytes:
+def auth_octets(core: Core, sa: IkeSa, id_body: bytes, *, ours: bool, keys: IkeKeys | None = None) -> bytes:
     """The octets that AUTH covers (RFC 7296 2.15, RFC 9242 3.3.2): that of our own AUTH, or of the peer's."""
-    assert sa.keys is not None
+    keys = keys or sa.keys
+    assert keys is not None
     if ours == sa.initiator:
-        message, nonce, key = sa.init_request, sa.nonce_r, sa.keys.pi
+        message, nonce, key = sa.init_request, sa.nonce_r, keys.pi
     else:
-        message, nonce, key = sa.init_response, sa.nonce_i, sa.keys.pr
+        message, nonce, key = sa.init_response, sa.nonce_i, keys.pr
     return schedule.auth_octets(message, nonce, core.prf(sa), key, id_body, intauth.int_auth(sa))
 
 

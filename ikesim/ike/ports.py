@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ikesim.crypto.signatures import SignatureScheme
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.snapshot import TrustStore
 from ikesim.wire.address import Path
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -58,6 +60,13 @@ class Ports(Protocol):
 
     def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
         """ML-KEM encapsulation to a peer's public key: (ciphertext, shared secret)."""
+        ...
+
+    def use_secret(self, name: str, action: Callable[[memoryview], T]) -> T:
+        """Hand the preshared key `name` to `action`, for as long as that takes.
+
+        Raises NotFoundError without it, UsageError or CryptoError where it cannot be read.
+        """
         ...
 
     def trust(self) -> TrustStore:

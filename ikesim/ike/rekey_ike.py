@@ -201,6 +201,7 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
         prf=picked.prf,
         nonce_i=nonce_i,
         nonce_r=nonce_r,
+        ppk=old.ppk,
         peer_hashes=old.peer_hashes,
         authorities=old.authorities,
         fragmentation=old.fragmentation,

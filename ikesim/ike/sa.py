@@ -169,6 +169,18 @@ class ChildSa:
         return self.outbound.spi
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a peer's AUTH is verified with."""
+
+    keys: IkeKeys = field(repr=False)
+    """Those of the SA, perhaps with a PPK."""
+    data: bytes = field(repr=False)
+    """The authentication data."""
+    ppk: str | None = None
+    """The identity of the PPK in the keys."""
+
+
 @dataclass(slots=True)
 class PendingVerdict:
     """An IKE_AUTH whose sender is being judged: what is known so far, and what is still being fetched."""
@@ -186,6 +198,8 @@ class PendingVerdict:
     """What we offered for the first CHILD SA, as initiator."""
     position: int = 0
     """The candidate being judged."""
+    proof: Proof | None = None
+    """How the peer proves itself to that candidate."""
     auth: AuthState | None = None
     verified: VerifiedAuth | None = None
     attempts: list[tuple[str, TrustDecision]] = field(default_factory=list)
@@ -236,6 +250,10 @@ class IkeSa:
     init_request: bytes = b""
     """The octets of the last IKE_SA_INIT request: AUTH covers them (RFC 7296 2.15)."""
     init_response: bytes = b""
+    use_ppk: bool = False
+    """Whether both sides said that they can mix in a postquantum preshared key (RFC 8784)."""
+    ppk: str | None = None
+    """The identity of the one that is in the keys."""
     intermediate: Intermediate | None = None
     """Where there are exchanges between IKE_SA_INIT and IKE_AUTH; AUTH covers them."""
     peer_hashes: frozenset[int] | None = None

@@ -44,6 +44,7 @@ def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
         "proposal": proposal_text(sa.proposal) if sa.proposal is not None else None,
         "established_at": to_json(sa.established_at),
         "rekey_in": round(sa.timers["rekey"] - now, 3) if "rekey" in sa.timers else None,
+        "ppk": sa.ppk,
         "auth": {"method": peer.auth.method, "scheme": str(peer.auth.scheme)} if peer is not None else None,
         "decision": peer.decision.to_json() if peer is not None else None,
         "child_sas": [_child_sa(sa, child, now) for child in sa.children.values()],

@@ -23,6 +23,8 @@ class InitTask:
     proposals: tuple[Proposal, ...]
     method: int
     nonce: bytes
+    ppk: bool = False
+    """Whether we offer to mix in a postquantum preshared key."""
     pairs: dict[int, KeyPair] = field(default_factory=dict)
     """One for each key exchange method that was tried."""
     requests: dict[int, bytes] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """The other persistent secrets of an endpoint: IKE preshared keys and manual VPN keys.
 
-No exchange uses them (IKE authenticates by certificates here). They are held, listed without their values and
-protected as private keys are, and they leave no more than those do.
+An IKE preshared key authenticates nobody here (certificates do), but a connection may mix one into its keys
+(`ppk-id`, RFC 8784). They are held, listed without their values and protected as private keys are, and they leave no
+more than those do.
 """
 
 from collections.abc import Callable

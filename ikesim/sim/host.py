@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ikesim.crypto.selftest import Outcome
+from ikesim.errors import NotFoundError
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.events import Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
 from ikesim.ike.ids import FetchId, SaId
@@ -74,6 +75,8 @@ class SimPorts:
     clock_offset: float = 0.0
     """Seconds by which this host's wall clock is fast."""
     hooks: Hooks = field(default_factory=Hooks)
+    secrets: dict[str, bytes] = field(default_factory=dict, repr=False)
+    """Preshared keys by name."""
 
     def entropy(self, purpose: str, count: int) -> bytes:
         """The next octets of this host's stream for `purpose`."""
@@ -86,6 +89,12 @@ class SimPorts:
     def encapsulate(self, method: int, public: bytes) -> tuple[bytes, bytes]:
         """ML-KEM by the library, which takes no seed: the ciphertext differs from run to run."""
         return encapsulate(method, public)
+
+    def use_secret(self, name: str, action: "Callable[[memoryview], R]") -> "R":
+        """Lend one of `secrets`."""
+        if name not in self.secrets:
+            raise NotFoundError(f"{name} is no secret of this host")
+        return action(memoryview(self.secrets[name]))
 
     def trust(self) -> TrustStore:
         """The PKI objects that the host holds now."""
@@ -109,6 +118,7 @@ class SimPorts:
             epoch=self.epoch,
             clock_offset=self.clock_offset,
             hooks=replace(self.hooks),
+            secrets=dict(self.secrets),
         )
 
 

@@ -65,6 +65,10 @@ class BenchPorts:
         """Not used by these algorithms."""
         raise NotImplementedError
 
+    def use_secret(self, name: str, action: Callable[[memoryview], Any]) -> Any:
+        """Not used by these connections."""
+        raise NotImplementedError
+
     def trust(self) -> TrustStore:
         """Never changes."""
         return self.store
