@@ -132,6 +132,8 @@ def _agree(task: CreateChildTask, message: Message, method: int | None) -> bytes
 
 def _replaced(core: Core, old: ChildSa, fresh: ChildSa, now: float) -> None:
     old.state = ChildState.REKEYED
+    # Whoever asked deletes the old one; if that never happens, we do.
+    core.timers.set(core.sas[old.sa], f"expire {old.id}", now + core.config.half_open_timeout)
     core.flows.clear()
     core.emit(events.Rekeyed, now, old=old.id, new=fresh.id)
 

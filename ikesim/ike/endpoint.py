@@ -612,6 +612,9 @@ class Endpoint:
         if sa.state is not IkeState.ESTABLISHED:
             core.close(sa, sa.closing or Reason.DELETED_BY_US, now)
             return
+        if sa.replaced_by is not None:
+            core.close(sa, Reason.REKEYED, now)
+            return
         connection = core.connection(sa)
         core.close(sa, Reason.DEAD_PEER, now)
         if connection.liveness.action == "restart" and self._may_initiate(sa):
@@ -623,7 +626,7 @@ class Endpoint:
             self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail=detail)
         elif sa.state in (IkeState.REFUSED, IkeState.DELETED):
             self.core.close(sa, Reason.DELETED_BY_US, now)
-        elif sa.replaced_by is not None:
+        elif sa.replaced_by is not None and sa.state is IkeState.ESTABLISHED:
             self.core.close(sa, Reason.REKEYED, now)
 
     def _check_silence(self, sa: IkeSa, now: float) -> None:

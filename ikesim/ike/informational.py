@@ -63,7 +63,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     if any(item.protocol == ProtocolId.IKE for item in deletes):
         core.respond(sa, ExchangeType.INFORMATIONAL, [])
         rekey_ike.adopt_rival(core, sa, now)
-        core.close(sa, _why_deleted(sa), now, linger=True)
+        core.close(sa, _why_deleted(core, sa), now, linger=True)
         return
     lifetime.heed(core, sa, message, now)
     payloads: list[Payload] = []
@@ -83,8 +83,8 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
         core.remove_child(sa, known, create_child.why_deleted(core, sa, known, now), now)
 
 
-def _why_deleted(sa: IkeSa) -> Reason:
-    if sa.replaced_by is not None:
+def _why_deleted(core: Core, sa: IkeSa) -> Reason:
+    if sa.replaced_by is not None or rekey_ike.is_rival(core, sa):
         return Reason.REKEYED
     return sa.closing or Reason.DELETED_BY_PEER
 

@@ -99,6 +99,13 @@ def adopt_rival(core: Core, sa: IkeSa, now: float) -> None:
         _succeed(core, sa, core.sas[task.rival], now)
 
 
+def is_rival(core: Core, sa: IkeSa) -> bool:
+    """Whether an SA is the peer's half of two rekeyings at once, our own being still unanswered."""
+    old = core.sas.get(sa.made_from) if sa.made_from is not None else None
+    task = old.asking if old is not None else None
+    return isinstance(task, RekeyIkeTask) and task.rival == sa.id
+
+
 def handle_failure(core: Core, sa: IkeSa, message: Message, task: RekeyIkeTask, now: float) -> None:
     """The peer answered with an error, also to a further key exchange: try again as it says, or give up."""
     if task.rival in core.sas:
@@ -209,6 +216,7 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
         mobike=old.mobike,
         nat_local=old.nat_local,
         nat_remote=old.nat_remote,
+        made_from=old.id,
         lowest_nonce=min(nonce_i, nonce_r),
     )
     assert fresh.suite is not None
@@ -224,9 +232,9 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
         old_prf=core.prf(old),
         more=agreed.more,
     )
-    core.add(fresh)
     established_at = old.established_at
     fresh.establish(old.peer, now)
+    core.add(fresh)
     core.index_peer(fresh)
     fresh.established_at = established_at
     core.installed(fresh)
@@ -236,6 +244,8 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
 def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
     """The new SA takes over the CHILD SAs and what was still to be done (RFC 7296 2.8)."""
     old.replaced_by = fresh.id
+    # Whoever asked deletes the old one; if that never happens, it ends by itself.
+    core.timers.set(old, "half-open", now + core.config.half_open_timeout)
     if old.successor in core.sas:
         fresh.successor = old.successor
         core.sas[old.successor].reauthenticates = fresh.id

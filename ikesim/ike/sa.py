@@ -285,6 +285,8 @@ class IkeSa:
     """A CREATE_CHILD_SA of the peer that is not complete."""
     lowest_nonce: bytes = b""
     """As ChildSa.lowest_nonce, for an IKE SA made by rekeying."""
+    made_from: SaId | None = None
+    """The SA that was rekeyed to make this one."""
     replaced_by: SaId | None = None
     reauthenticates: SaId | None = None
     """The SA that ends when this one is up (make-before-break)."""

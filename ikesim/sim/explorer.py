@@ -255,8 +255,9 @@ def _leak(core: Core) -> str:
         for child in sa.children.values():
             if child.sa != sa.id:
                 return f"{child.id} is held by {sa.id}, but names {child.sa}"
-    if core.half_open < 0:
-        return "the count of half-open SAs is negative"
+    waiting = sum(not sa.initiator and sa.state in HALF_OPEN for sa in core.sas.values())
+    if core.half_open != waiting:
+        return f"{core.half_open} SAs are counted as half-open, and {waiting} are"
     return ""
 
 

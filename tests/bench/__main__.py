@@ -12,6 +12,7 @@ from rich.table import Table
 BENCHES = {
     "handshake": "CPU of IKE_SA_INIT + IKE_AUTH beside the bare library calls",
     "explore": "every order in which the datagrams of two crossing actions can arrive",
+    "longrun": "a day of virtual time: a rekeying a minute, loss, duplicates, reordering",
 }
 
 

@@ -292,3 +292,37 @@ def test_crossing_rekeyings_send_nothing_on_the_winner_before_its_answer_came(
     release(pair, held[0])
     pair.world.run_until(pair.world.now + 60.0)
     one_tunnel(pair)
+
+
+def test_a_rekeying_leaves_no_half_open_sa_behind(ike_pair: MakePair) -> None:
+    pair = ike_pair(alice=QUIET, bob={**QUIET, "cookie_threshold": 3})
+    pair.up()
+    for _ in range(5):
+        pair.alice.rekey(pair.alice.established[0])
+        pair.world.settle()
+    # were they counted, bob would ask for cookies by now: HDR, N(COOKIE)
+    before = len(sent(pair, pair.bob, IKE_SA_INIT))
+    pair.alice.reauthenticate(pair.alice.established[0])
+    pair.world.run_until(pair.world.now + 60.0)
+    assert len(sent(pair, pair.bob, IKE_SA_INIT)) == before + 1
+    one_tunnel(pair)
+
+
+@pytest.mark.parametrize("what", ["IKE", "CHILD"])
+def test_a_replaced_sa_that_the_peer_never_deletes_ends_by_itself(ike_pair: MakePair, what: str) -> None:
+    quiet = {**QUIET, "rekey_time": 0.0, "child": {"rekey_time": 0.0}}
+    pair = ike_pair(alice=quiet, bob=quiet)
+    theirs = tap(pair.bob)
+    pair.up()
+    hold(pair, lambda item: is_message(item, INFORMATIONAL) and item.source in pair.alice.sockets)
+    pair.alice.rekey(pair.alice.established[0] if what == "IKE" else pair.children(pair.alice)[0].id)
+    pair.world.run_until(pair.world.now + 29.0)
+    count = [len(pair.sas(pair.bob)), len(pair.children(pair.bob))]
+    assert count == ([2, 1] if what == "IKE" else [1, 2])
+    pair.world.run_until(pair.world.now + 2.0)
+    if what == "IKE":
+        assert closings(pair.bob) == ["rekeyed"]
+        assert pair.ping(by="bob") == 1
+    else:
+        # bob deletes it himself
+        assert [item.payloads for item in theirs.of(INFORMATIONAL, response=False)][-1][0].protocol == 3

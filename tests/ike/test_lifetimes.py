@@ -164,7 +164,7 @@ def test_the_responder_says_when_and_the_initiator_heeds_it(ike_pair: MakePair) 
     assert told is not None
     assert told.data == (1000).to_bytes(4)
     pair.world.run_until(3000.0)
-    begun = [at for at in times(pair, pair.alice, IKE_SA_INIT, response=False)]
+    begun = times(pair, pair.alice, IKE_SA_INIT, response=False)
     assert [round(later - earlier) for earlier, later in pairwise(begun)] == [900, 900, 900]
     assert set(reasons(pair.alice)) == {"reauthenticated"}
     one_tunnel(pair)
