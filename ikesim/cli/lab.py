@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from ikesim.cli.faults import faults
+
 BREAKS = ("crl-not-republished", "bob-outside-group", "esp-key-bit")
 
 
@@ -69,3 +71,6 @@ def flawed(flaw: str, config: Path, capture: Path | None, keys: Path | None) -> 
     if flaw not in FLAWS:
         raise click.UsageError(f"there is no flaw {flaw!r}; there are: {', '.join(FLAWS)}")
     run_flawed(FLAWS[flaw], config, capture=capture, keys=keys)
+
+
+lab.add_command(faults)

@@ -15,11 +15,22 @@ from ikesim.faults.scene import Scene, SceneFault
 from ikesim.pki import der
 from ikesim.pki.authority.extensions import EXTENDED_KEY_USAGES
 from ikesim.pki.authority.signing import algorithm_of, sign_with
-from ikesim.pki.der_writer import bit_string, generalized_time, octet_string, oid, sequence, tlv, utc_time
+from ikesim.pki.der_writer import (
+    bit_string,
+    explicit,
+    generalized_time,
+    integer,
+    octet_string,
+    oid,
+    sequence,
+    tlv,
+    utc_time,
+)
 from ikesim.pki.general_names import encode_general_name
 
 DAY = timedelta(days=1)
 LEVELS = ("leaf", "intermediate", "root")
+ECDSA_WITH_SHA256 = "1.2.840.10045.4.3.2"
 UNKNOWN_EXTENSION = "1.3.6.1.4.1.99999.1"
 
 
@@ -437,12 +448,25 @@ class HugeAlgorithmParameters(SceneFault, rows="DC16"):
 
     def prepare(self, scene: Scene) -> None:
         """Outside and inside alike, under an OID whose parameters must be absent."""
-        scene.below(_with_parameters(scene, octet_string(bytes(self.octets))))
+        scene.below(_with_algorithm(scene, sequence(oid(ECDSA_WITH_SHA256), octet_string(bytes(self.octets)))))
 
 
-def _with_parameters(scene: Scene, parameters: bytes) -> bytes:
-    """The end certificate, signed with ECDSA and SHA-256, with parameters in both AlgorithmIdentifiers."""
-    algorithm = sequence(oid("1.2.840.10045.4.3.2"), parameters)
+@dataclass(kw_only=True)
+class PssParameters(SceneFault, rows="DC16"):
+    """The signature algorithm of a certificate is RSASSA-PSS with an impossible salt (CVE-2021-41990)."""
+
+    salt: int = 2**31 - 1
+
+    def prepare(self, scene: Scene) -> None:
+        """With SHA-256 for message and mask."""
+        sha256 = sequence(oid("2.16.840.1.101.3.4.2.1"), b"\x05\x00")
+        mask = sequence(oid("1.2.840.113549.1.1.8"), sha256)
+        parameters = sequence(explicit(0, sha256), explicit(1, mask), explicit(2, integer(self.salt)))
+        scene.below(_with_algorithm(scene, sequence(oid("1.2.840.113549.1.1.10"), parameters)))
+
+
+def _with_algorithm(scene: Scene, algorithm: bytes) -> bytes:
+    """The end certificate with this AlgorithmIdentifier inside and outside; signed with ECDSA and SHA-256."""
     fields = [part.der for part in der.read(scene.certify()).children()[0].children()]
     tbs = sequence(*fields[:2], algorithm, *fields[3:])
     _, signature = sign_with(scene.issuer.key, tbs, "sha256")

@@ -8,11 +8,13 @@ from ikesim.faults.base import Fault
 from ikesim.faults.messages import notify_number
 from ikesim.ike.core import NON_ESP_MARKER, VERSION
 from ikesim.ike.ids import SaId
+from ikesim.ike.protection import seal_message
 from ikesim.ike.sa import IkeSa
 from ikesim.reasons import Reason
-from ikesim.wire.message import Flags, Header, encode_message
-from ikesim.wire.payloads import Notify
-from ikesim.wire.registry import ExchangeType
+from ikesim.wire.message import Flags, Header, encode_message, encode_payloads
+from ikesim.wire.payloads import KE, SA, Delete, Nonce, Notify, TSi, TSr
+from ikesim.wire.proposals import Proposal
+from ikesim.wire.registry import ExchangeType, ProtocolId
 
 SOFT, HARD = "rekey", "expire"
 
@@ -116,7 +118,7 @@ class ResetSequence(Fault, rows="DH13"):
 
 
 @dataclass(kw_only=True)
-class UnencryptedNotify(Fault, rows="DH22"):
+class UnencryptedNotify(Fault, rows="DH22 DC25"):
     """Send a plaintext INFORMATIONAL with a notify on every established SA."""
 
     type: str = "AUTHENTICATION_FAILED"
@@ -144,6 +146,44 @@ def plain_header(sa: IkeSa, response: bool = False) -> Header:
     flags = (Flags.INITIATOR if sa.initiator else 0) | (Flags.RESPONSE if response else 0)
     number = sa.window.next_receive if response else sa.window.next_send
     return Header(sa.spi_i, sa.spi_r, 0, VERSION, ExchangeType.INFORMATIONAL, flags, number, 0)
+
+
+@dataclass(kw_only=True)
+class EarlyRequest(Fault, rows="DC26"):
+    """Before IKE_AUTH ask for what only an established SA may (CVE-2014-2338, CVE-2019-12312)."""
+
+    what: str = "delete"
+    """delete, informational (empty), rekey (of the IKE SA), child, or clear (an INFORMATIONAL without protection)."""
+
+    def before_encode(self, sa: SaId | None, payloads: list[Any], header: Header) -> list[Any] | None:
+        """Under the message ID that IKE_AUTH is about to use."""
+        found = self.target.sa(sa)
+        if found is None or header.exchange != ExchangeType.IKE_AUTH or header.is_response or header.message_id != 1:
+            return None
+        for octets in self._request(found, payloads):
+            self.target.send(NON_ESP_MARKER + octets if found.marked else octets, found.path)
+        return None
+
+    def _request(self, sa: IkeSa, payloads: list[Any]) -> tuple[bytes, ...]:
+        nonce = Nonce(bytes(32))
+        child = [item for item in payloads if isinstance(item, SA | TSi | TSr)]
+        assert sa.proposal is not None
+        spi = Proposal(1, ProtocolId.IKE, b"new spi!", sa.proposal.transforms)
+        requests: dict[str, tuple[int, list[Any]]] = {
+            "delete": (ExchangeType.INFORMATIONAL, [Delete(ProtocolId.IKE)]),
+            "informational": (ExchangeType.INFORMATIONAL, []),
+            "clear": (ExchangeType.INFORMATIONAL, []),
+            "rekey": (ExchangeType.CREATE_CHILD_SA, [SA((spi,)), nonce, KE(31, bytes(31) + b"\x09")]),
+            "child": (ExchangeType.CREATE_CHILD_SA, [*child[:1], nonce, *child[1:]]),
+        }
+        if self.what not in requests:
+            raise UsageError(f"{self.what!r} is not one of {', '.join(requests)}")
+        exchange, asked = requests[self.what]
+        header = replace(plain_header(sa), exchange=exchange, message_id=1)
+        if self.what == "clear":
+            return (encode_message(header, asked),)
+        first, chain = encode_payloads(asked)
+        return seal_message(sa, header, first, chain, 0, self.target.core.entropy("iv"))
 
 
 @dataclass(kw_only=True)

@@ -218,7 +218,7 @@ class CrlServer(SceneFault, rows="DC18 CS09 CS40 CS41"):
 
 
 @dataclass(kw_only=True)
-class CrlUrl(SceneFault, rows="DC18 DC20"):
+class CrlUrl(SceneFault, rows="DC18"):
     """The certificate names odd places for its CRL."""
 
     urls: str = "http://127.0.0.1/x.crl"
@@ -235,6 +235,22 @@ class CrlUrl(SceneFault, rows="DC18 DC20"):
             if "dead" not in url:
                 scene.services[url] = lambda request, wall: scene.pki.crls[scene.issuer.name]
         scene.below(scene.certify(crl_urls=tuple(urls)))
+
+
+@dataclass(kw_only=True)
+class ExpiresMeanwhile(SceneFault, rows="DC23"):
+    """The certificate is valid when IKE_SA_INIT is sent, and expires while IKE_AUTH waits for a CRL."""
+
+    seconds: float = 2.0
+    """After which it expires; the CRL comes after four."""
+
+    def prepare(self, scene: Scene) -> None:
+        """What counts is the time of the verdict."""
+        scene.fetch = True
+        name = scene.issuer.name
+        good = scene.pki.crls[name]
+        scene.services[scene.pki.crl_url(name)] = lambda request, wall: Answer(good, delay=4.0)
+        scene.below(scene.certify(not_after=scene.now + timedelta(seconds=self.seconds)))
 
 
 # DC19: OCSP
