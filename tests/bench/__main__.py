@@ -11,6 +11,7 @@ from rich.table import Table
 
 BENCHES = {
     "handshake": "CPU of IKE_SA_INIT + IKE_AUTH beside the bare library calls",
+    "trust": "a trust decision with CRLs beside the library, pyhanko-certvalidator and openssl; a large CRL",
     "explore": "every order in which the datagrams of two crossing actions can arrive",
     "longrun": "a day of virtual time: a rekeying a minute, loss, duplicates, reordering",
 }
