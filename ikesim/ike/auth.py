@@ -10,11 +10,12 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import child, events, lifetime, ppk, unique
+from ikesim.ike import child, events, lifetime, mobike, ppk, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.ids import FetchId
+from ikesim.ike.negotiation import choose
 from ikesim.ike.own import ANNOUNCED_HASHES, auth_octets, own_auth, requested_authorities
 from ikesim.ike.sa import Authenticated, IkeSa, IkeState, PendingVerdict, VerifiedAuth
 from ikesim.ike.self_tests import FAILED
@@ -83,7 +84,7 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
         task.offer = child.make_offer(core, connection.children[0], with_exchange=False)
         payloads += child.offer_payloads(task.offer)
     if connection.mobike:
-        payloads.append(Notify(NotifyType.MOBIKE_SUPPORTED))
+        payloads += [Notify(NotifyType.MOBIKE_SUPPORTED), *mobike.additional(core, sa.path)]
     if mixed is not None:
         payloads.append(ppk.identity(connection))
         if own.without_ppk is not None:
@@ -103,15 +104,17 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     assert identification is not None and sa.origin is not None
     sa.path, sa.marked = sa.origin.path, sa.origin.marked
     sa.mobike = message.notify(NotifyType.MOBIKE_SUPPORTED) is not None
+    mobike.learn_addresses(sa, message)
     sa.authorities = requested_authorities(message)
     sa.move(IkeState.VERDICT)
     candidates = tuple(
         connection.name
         for connection in core.connections_for(sa.path)
-        if asked is None or (connection.local_id.type, connection.local_id.data) == (asked.id_type, asked.data)
+        if (asked is None or (connection.local_id.type, connection.local_id.data) == (asked.id_type, asked.data))
+        and _would_have_agreed(sa, connection)
     )
     if not candidates:
-        _send_refusal(core, sa, Reason.NO_CONNECTION, now, None, "no connection answers for the identity asked for")
+        _send_refusal(core, sa, Reason.NO_CONNECTION, now, None, "no connection that allows the proposal agreed on answers for the identity asked for")
         return
     _begin(core, sa, message, identification, candidates, None, now)
 
@@ -134,8 +137,14 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: AuthTask, now
     identification = message.get(IDr)
     assert identification is not None and sa.connection is not None
     sa.mobike = core.connection(sa).mobike and message.notify(NotifyType.MOBIKE_SUPPORTED) is not None
+    mobike.learn_addresses(sa, message)
     sa.move(IkeState.VERDICT)
     _begin(core, sa, message, identification, (sa.connection,), task.offer, now)
+
+
+def _would_have_agreed(sa: IkeSa, connection: ConnectionConfig) -> bool:
+    """Whether what IKE_SA_INIT agreed on is a proposal of this connection, and not of another candidate only."""
+    return sa.proposal is not None and choose((sa.proposal,), connection.proposals) is not None
 
 
 def _begin(
@@ -420,7 +429,7 @@ def _finish_responder(
             failure = error
             payloads.append(Notify(error.notify or NotifyType.NO_PROPOSAL_CHOSEN, error.data))
     if sa.mobike and connection.mobike:
-        payloads.append(Notify(NotifyType.MOBIKE_SUPPORTED))
+        payloads += [Notify(NotifyType.MOBIKE_SUPPORTED), *mobike.additional(core, sa.path)]
     if sa.ppk is not None:
         payloads.append(Notify(NotifyType.PPK_IDENTITY))
     sa.mobike = sa.mobike and connection.mobike
