@@ -114,7 +114,14 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
         and _would_have_agreed(sa, connection)
     )
     if not candidates:
-        _send_refusal(core, sa, Reason.NO_CONNECTION, now, None, "no connection that allows the proposal agreed on answers for the identity asked for")
+        _send_refusal(
+            core,
+            sa,
+            Reason.NO_CONNECTION,
+            now,
+            None,
+            "no connection that allows the proposal agreed on answers for the identity asked for",
+        )
         return
     _begin(core, sa, message, identification, candidates, None, now)
 
