@@ -9,6 +9,16 @@ import re
 
 from tests.support import REPOSITORY
 
+WRITING = bool(os.environ.get("IKESIM_WRITE_DOCUMENTS"))
+
+
+def is_whole(document: str, text: str) -> None:
+    """Assert that a whole document in docs/ is exactly this."""
+    path = REPOSITORY / "docs" / document
+    if WRITING:
+        path.write_text(text)
+    assert path.read_text() == text, f"docs/{document} is out of date: run this test with IKESIM_WRITE_DOCUMENTS=1"
+
 
 def holds(document: str, name: str, text: str) -> None:
     """Assert that the part of the document in docs/ says exactly this."""
@@ -18,7 +28,7 @@ def holds(document: str, name: str, text: str) -> None:
     found = pattern.search(whole)
     assert found, f"docs/{document} has no part {name}"
     wanted = text.rstrip("\n") + "\n"
-    if os.environ.get("IKESIM_WRITE_DOCUMENTS") and found[2] != wanted:
+    if WRITING and found[2] != wanted:
         path.write_text(pattern.sub(lambda match: match[1] + wanted + match[3], whole, count=1))
         return
     assert found[2] == wanted, f"docs/{document} is out of date: run this test with IKESIM_WRITE_DOCUMENTS=1"
