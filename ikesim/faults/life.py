@@ -158,13 +158,13 @@ class EarlyRequest(Fault, rows="DC26"):
     def before_encode(self, sa: SaId | None, payloads: list[Any], header: Header) -> list[Any] | None:
         """Under the message ID that IKE_AUTH is about to use."""
         found = self.target.sa(sa)
-        if found is None or header.exchange != ExchangeType.IKE_AUTH or header.is_response or header.message_id != 1:
+        if found is None or header.exchange != ExchangeType.IKE_AUTH or header.is_response:
             return None
-        for octets in self._request(found, payloads):
+        for octets in self._request(found, payloads, header.message_id):
             self.target.send(NON_ESP_MARKER + octets if found.marked else octets, found.path)
         return None
 
-    def _request(self, sa: IkeSa, payloads: list[Any]) -> tuple[bytes, ...]:
+    def _request(self, sa: IkeSa, payloads: list[Any], message_id: int) -> tuple[bytes, ...]:
         nonce = Nonce(bytes(32))
         child = [item for item in payloads if isinstance(item, SA | TSi | TSr)]
         assert sa.proposal is not None
@@ -179,7 +179,7 @@ class EarlyRequest(Fault, rows="DC26"):
         if self.what not in requests:
             raise UsageError(f"{self.what!r} is not one of {', '.join(requests)}")
         exchange, asked = requests[self.what]
-        header = replace(plain_header(sa), exchange=exchange, message_id=1)
+        header = replace(plain_header(sa), exchange=exchange, message_id=message_id)
         if self.what == "clear":
             return (encode_message(header, asked),)
         first, chain = encode_payloads(asked)

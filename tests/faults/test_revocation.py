@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ikesim.faults import SCENES, SceneFault
+from ikesim.faults import SceneFault
 from ikesim.faults.revocation import (
     BadCrl,
     CrlNumberBackwards,
@@ -212,8 +212,3 @@ def test_a_crl_of_ten_megabytes(ike_pki: SimPki) -> None:
     scene, pair = play(LargeCrl(entries=200_000, revokes=True), ike_pki)
     assert len(scene.pki.crls["north-issuing"]) > 10_000_000
     check(pair, "alice", Expected("cert-revoked", "{liar}", VERDICT))
-
-
-def test_every_scene_of_this_module_is_played() -> None:
-    owed = {kind for kind in SCENES.values() if kind.__module__ == "ikesim.faults.revocation"}
-    assert owed == {type(case.fault) for case in CASES}
