@@ -17,7 +17,8 @@ def refusal(reason: Reason, check: Check | None) -> str:
     detail = sentence(check.evidence) if sentence is not None else None
     if detail is None:
         problem = check.evidence.get("problem") or check.evidence.get("cause")
-        detail = f"{TRUST_REASONS[reason].meaning}{f' ({_text(problem)})' if problem else ''}"
+        meaning, cause = TRUST_REASONS[reason].meaning, _text(problem) if problem else ""
+        detail = f"{meaning} ({cause})" if cause and cause != meaning else meaning
     return f"Refused ({reason}): {check.subject}: {detail}."
 
 
