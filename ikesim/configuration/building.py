@@ -322,6 +322,7 @@ def _build_connection(name: str, model: schema.ConnectionTable, tables: Tables) 
         reauth=model.reauth,
         mobike=model.mobike,
         keepalive=model.keepalive,
+        announce_auth_methods=model.announce_auth_methods,
         ppk_id=model.ppk_id,
         ppk_secret=model.ppk_secret or model.ppk_id,
         ppk_required=model.ppk_required,

@@ -178,6 +178,7 @@ class ConnectionTable(Table):
     reauth: Literal["make-before-break", "break-before-make"] = "make-before-break"
     mobike: bool = True
     keepalive: values.Keepalive = 20.0
+    announce_auth_methods: bool = False
     ppk_id: Annotated[str, Field(max_length=255)] = ""
     ppk_secret: Literal[""] | values.Name = ""
     ppk_required: bool = False

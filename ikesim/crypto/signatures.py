@@ -136,6 +136,21 @@ def algorithm_identifier(scheme: SignatureScheme) -> bytes:
     return _SCHEMES[scheme].identifier
 
 
+def scheme_of(identifier: bytes) -> SignatureScheme | None:
+    """The scheme that a DER AlgorithmIdentifier names, in whatever encoding; None if it is none of ours."""
+
+    def refuse(reason: Reason, message: str, **found: object) -> AuthError:
+        return AuthError(message, reason=reason, evidence=found)
+
+    known = _BY_IDENTIFIER.get(identifier)
+    if known is not None:
+        return known
+    try:
+        return _read_unusual_identifier(identifier, frozenset(HashAlgorithm), refuse)[0]
+    except AuthError:
+        return None
+
+
 def describe_key(public_key: PublicKeyTypes) -> str:
     """A key in words: "RSA 2048", "ECDSA secp256r1", "Ed25519"."""
     if isinstance(public_key, RSAPublicKey):

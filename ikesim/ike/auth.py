@@ -10,7 +10,15 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import child, events, lifetime, mobike, ppk, unique
+from ikesim.ike import (
+    announcement,
+    child,
+    events,
+    lifetime,
+    mobike,
+    ppk,
+    unique,
+)
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -85,6 +93,8 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
         payloads += child.offer_payloads(task.offer)
     if connection.mobike:
         payloads += [Notify(NotifyType.MOBIKE_SUPPORTED), *mobike.additional(core, sa.path)]
+    if sa.announced is not None and connection.announce_auth_methods:
+        payloads.append(announcement.announce(connection.signature_schemes))
     if mixed is not None:
         payloads.append(ppk.identity(connection))
         if own.without_ppk is not None:
@@ -106,6 +116,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     sa.mobike = message.notify(NotifyType.MOBIKE_SUPPORTED) is not None
     mobike.learn_addresses(sa, message)
     sa.authorities = requested_authorities(message)
+    announcement.learn(core, sa, message)
     sa.move(IkeState.VERDICT)
     candidates = tuple(
         connection.name
@@ -465,7 +476,7 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
         core.wake(old)
     # AUTH covered them once; from here on nothing needs them, and they are the largest part of an idle SA.
     sa.init_request = sa.init_response = b""
-    sa.intermediate = None
+    sa.intermediate = sa.announced = None
 
 
 def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child.ChildFailure, now: float) -> None:

@@ -92,6 +92,8 @@ class ConnectionConfig:
     reauth: str = "make-before-break"
     mobike: bool = True
     keepalive: float = 20.0
+    announce_auth_methods: bool = False
+    """Whether we say how the peer may authenticate (RFC 9593)."""
     ppk_id: str = ""
     """The identity of the postquantum preshared key that both ends mix in (RFC 8784); empty: none."""
     ppk_secret: str = ""

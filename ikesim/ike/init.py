@@ -6,7 +6,7 @@ from struct import unpack
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import intermediate, nat, own, ppk
+from ikesim.ike import announcement, intermediate, nat, own, ppk
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -150,6 +150,7 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: InitTask, now
     _learn(core, sa, message, sa.path)
     sa.childless = message.notify(NotifyType.CHILDLESS_IKEV2_SUPPORTED) is not None
     sa.authorities = own.requested_authorities(message)
+    announcement.learn(core, sa, message)
     _derive(core, sa, chosen, shared)
     connection = core.connection(sa)
     if sa.nat_local or sa.nat_remote or connection.mobike:
@@ -335,6 +336,11 @@ def _respond(
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     if sa.use_ppk:
         payloads.append(Notify(NotifyType.USE_PPK))
+    schemes = dict.fromkeys(
+        scheme for item in candidates if item.announce_auth_methods for scheme in item.signature_schemes
+    )
+    if schemes:
+        payloads.append(announcement.announce(tuple(schemes)))
     hashes = dict.fromkeys(item for connection in candidates for item in core.authorities(connection.name))
     if hashes:
         payloads.append(CERTREQ(CertEncoding.X509_SIGNATURE, b"".join(hashes)))

@@ -6,7 +6,7 @@ it both sides go on with SKEYSEED(n) = prf(SK_d(n-1), SK(n) | Ni | Nr).
 
 from ikesim.crypto import exchange, schedule
 from ikesim.errors import KeyExchangeError, ProtocolError
-from ikesim.ike import auth, intauth
+from ikesim.ike import announcement, auth, intauth
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
 from ikesim.ike.sa import IkeSa, IkeState
@@ -50,6 +50,7 @@ def handle_response(core: Core, sa: IkeSa, message: Message, task: IntermediateT
     except KeyExchangeError as error:
         raise _malformed(str(error)) from None
     intauth.cover_received(core.prf(sa), sa, message)
+    announcement.learn(core, sa, message)
     _renew(core, sa, shared)
     proceed(core, sa, now, task.init, task.other)
 

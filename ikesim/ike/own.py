@@ -7,10 +7,10 @@ from ikesim.crypto import schedule
 from ikesim.crypto.schedule import IkeKeys
 from ikesim.crypto.signatures import SignatureScheme, Signing, choose_signing, encode_auth
 from ikesim.errors import CryptoError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import intauth, ppk
+from ikesim.ike import announcement, intauth, ppk
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
-from ikesim.ike.sa import IkeSa
+from ikesim.ike.sa import Announced, IkeSa
 from ikesim.pki.certificates import parse as parse_certificate
 from ikesim.pki.snapshot import LocalCertificate, TrustStore
 from ikesim.reasons import Reason
@@ -70,10 +70,10 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig, mixed: IkeKeys
 
     Raises ProtocolError where we have nothing to authenticate with.
     """
-    schemes = connection.signature_schemes
+    schemes, store = connection.signature_schemes, core.ports.trust()
     candidates = [
-        (held, _signing(held.certificate, schemes, sa.peer_hashes))
-        for held in certificates_in_order(core.ports.trust(), sa, connection)
+        (held, _signing(held.certificate, schemes, sa.peer_hashes, _announced_for(store, sa, held)))
+        for held in certificates_in_order(store, sa, connection)
     ]
     if not candidates:
         missing = local_readiness(core, connection)
@@ -83,7 +83,8 @@ def own_auth(core: Core, sa: IkeSa, connection: ConnectionConfig, mixed: IkeKeys
     if signing is None:
         raise _unable(
             Reason.AUTH_METHOD_NOT_ALLOWED,
-            f"certificate {held.certificate_id!r} can sign in no way that both sides allow",
+            f"certificate {held.certificate_id!r} can sign in no way that both sides allow"
+            + (f": the peer announces {announcement.shown(sa.announced)}" if sa.announced else ""),
         )
     auth = _sign(core, sa, connection, held, signing, mixed)
     without = None
@@ -121,10 +122,28 @@ def _sign(
 
 @lru_cache(maxsize=64)
 def _signing(
-    certificate: bytes, schemes: tuple[SignatureScheme, ...], peer_hashes: frozenset[int] | None
+    certificate: bytes,
+    schemes: tuple[SignatureScheme, ...],
+    peer_hashes: frozenset[int] | None,
+    announced: tuple[Announced, ...] | None,
 ) -> Signing | None:
     """How the key of a certificate signs for such a peer: the same for all of its kind."""
-    return choose_signing(parse_certificate(certificate).public_key, schemes, peer_hashes)
+    public_key = parse_certificate(certificate).public_key
+    if announced is None:
+        return choose_signing(public_key, schemes, peer_hashes)
+    return announcement.choose(public_key, schemes, peer_hashes, announced)
+
+
+def _announced_for(store: TrustStore, sa: IkeSa, held: LocalCertificate) -> tuple[Announced, ...] | None:
+    """What the peer accepts for one of our certificates; None: it did not say."""
+    if not sa.announced:
+        return None
+    if not any(item.link for item in sa.announced):
+        return sa.announced
+    issuers, asked = _issuers(store, held), sa.authorities or ()
+    return tuple(
+        item for item in sa.announced if not item.link or issuers.intersection(asked[item.link - 1 : item.link])
+    )
 
 
 @lru_cache(maxsize=64)

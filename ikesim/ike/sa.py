@@ -80,6 +80,17 @@ UNANSWERED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """One way to authenticate that a peer accepts."""
+
+    method: int
+    link: int = 0
+    """The CA for whose certificates it holds, by its place in the CERTREQ beside it, from 1; 0: for any."""
+    scheme: SignatureScheme | None = None
+    """Of AUTH method 14; None for schemes that we do not know, too."""
+
+
+@dataclass(frozen=True, slots=True)
 class VerifiedAuth:
     """Proof that the peer holds its certificate's key: made by `ikesim.ike.auth` after the signature verified."""
 
@@ -258,6 +269,8 @@ class IkeSa:
     """Where there are exchanges between IKE_SA_INIT and IKE_AUTH; AUTH covers them."""
     peer_hashes: frozenset[int] | None = None
     """The hash algorithms that the peer announced (RFC 7427 4); None: it announced none."""
+    announced: tuple[Announced, ...] | None = None
+    """The ways to authenticate that the peer accepts (RFC 9593), empty: it has yet to say; None: it does not say."""
     authorities: tuple[bytes, ...] | None = None
     """What the peer's CERTREQ asked for, SHA-1 of SubjectPublicKeyInfo; None: it did not ask."""
     fragmentation: bool = False
