@@ -44,6 +44,7 @@ def test_every_event_has_a_sentence_of_its_own() -> None:
         events.TrustChanged: {"what": "crl", "ca_profile": "north"},
         events.SaClosed: {"sa": SA, "connection": "bob", "reason": Reason.DELETED_BY_PEER},
         events.ChildDown: {"sa": SA, "child": SaId("child#2"), "name": "net", "reason": Reason.TS_MISMATCH},
+        events.SelfTested: {"trigger": "start", "passed": False, "ran": 3, "failed": ("sha1",)},
         events.Ready: {"listen": (Address("::1", 500),), "listen_nat_t": ()},
     }
     for kind, fields in plain.items():

@@ -113,7 +113,11 @@ async def test_ten_thousand_datagrams_over_udp_while_handshakes_go_on(tmp_path: 
             wire.closed = False
             verdict = await up
             assert verdict["result"] == "established"
-            ping = await commands.ping(alice, "bob", "10.2.0.7", 2, 5)
+            # what the flood left in bob's queue comes first, and a full queue drops
+            for _ in range(12):
+                ping = await commands.ping(alice, "bob", "10.2.0.7", 2, 5)
+                if ping["received"] == 2:
+                    break
             assert ping["received"] == 2
             await commands.down(alice, "bob", None)
             gc.collect()
