@@ -127,6 +127,11 @@ class Core:
             if spi[:3] != bytes(3) and spi not in self.children:
                 return spi
 
+    @property
+    def pretends(self) -> bool:
+        """Whether we pretend to be behind a NAT, so that ESP goes in UDP (RFC 7296 2.23)."""
+        return self.config.encapsulation == "always"
+
     def connection(self, sa: IkeSa) -> ConnectionConfig:
         """The connection that an SA belongs to."""
         assert sa.connection is not None

@@ -20,6 +20,7 @@ from ikesim.ike import (
     init,
     intermediate,
     lifetime,
+    mobike,
     rekey_ike,
     traffic,
     unique,
@@ -41,6 +42,7 @@ from ikesim.ike.tasks import (
     InformTask,
     InitTask,
     IntermediateTask,
+    MobikeTask,
     RekeyIkeTask,
     Task,
 )
@@ -48,7 +50,7 @@ from ikesim.ike.window import Arrival, Origin, Outstanding, digest
 from ikesim.pki.decision import TrustDecision
 from ikesim.pki.fetching import FetchResult
 from ikesim.reasons import Reason
-from ikesim.wire.address import Path
+from ikesim.wire.address import Address, Path
 from ikesim.wire.demux import DatagramKind, classify
 from ikesim.wire.message import Header, Message
 from ikesim.wire.payloads import Notify, Payload
@@ -115,7 +117,7 @@ class Endpoint:
             datagram = datagram if changed is None else changed
         kind, octets = classify(datagram, core.knows_spi)
         if kind is DatagramKind.ESP:
-            traffic.receive(core, octets, now)
+            traffic.receive(core, octets, path, now)
             self._wake(now)
         elif kind in (DatagramKind.IKE, DatagramKind.MARKED_IKE):
             try:
@@ -211,6 +213,15 @@ class Endpoint:
             self._ask(found, DeleteTask(Reason.REAUTHENTICATED), now)
             return
         found.successor = init.initiate(self.core, found.connection, now, reauthenticates=found.id)
+
+    def change_address(self, sa: SaId, local: Address, now: float, remote: Address | None = None) -> None:
+        """Move an IKE SA and its CHILD SAs to another local address (or remote, too) with MOBIKE (RFC 4555).
+
+        Raises NotFoundError, and UsageError where the SA is not established or the peer does not speak MOBIKE.
+        """
+        found = self._established(sa)
+        mobike.change(self.core, found, Path(local, remote or found.path.remote), now)
+        self._next(found, now)
 
     def reconfigure(self, config: EndpointConfig, now: float) -> list[str]:
         """Take a new configuration; the names of the connections that ended because they are gone."""
@@ -488,6 +499,8 @@ class Endpoint:
                 informational.handle_delete_response(core, sa, message, task, now)
             case InformTask():
                 informational.handle_inform_response(core, sa, message, task, now)
+            case MobikeTask():
+                mobike.handle_response(core, core.sas[sa.replaced_by or sa.id], message, task, now)
 
     def _end_malformed(self, sa: IkeSa, error: ProtocolError, now: float) -> None:
         """The peer answered what no peer may answer: there is no common ground left (RFC 7296 2.21.3)."""
@@ -544,6 +557,8 @@ class Endpoint:
                 return ExchangeType.INFORMATIONAL, informational.build_delete(core, sa, task)
             case InformTask():
                 return ExchangeType.INFORMATIONAL, task.payloads
+            case MobikeTask():
+                return ExchangeType.INFORMATIONAL, mobike.build(core, sa, task)
             case _:
                 return 0, None
 
@@ -615,6 +630,8 @@ class Endpoint:
         if sa.replaced_by is not None:
             core.close(sa, Reason.REKEYED, now)
             return
+        if mobike.try_other_address(core, sa, now):
+            return
         connection = core.connection(sa)
         core.close(sa, Reason.DEAD_PEER, now)
         if connection.liveness.action == "restart" and self._may_initiate(sa):
@@ -637,7 +654,7 @@ class Endpoint:
         if now >= due:
             # Any request will do: one that is under way already tells as much.
             if sa.window.outstanding is None and not sa.queue:
-                sa.queue.append(InformTask())
+                sa.queue.append(MobikeTask() if sa.mobike and sa.initiator and sa.mapped else InformTask())
             due = now + interval
         self.core.timers.set(sa, "liveness", due)
 

@@ -1,13 +1,13 @@
-"""INFORMATIONAL: DELETE, signs of life, MOBIKE, and an initiator's refusal (RFC 7296 1.4, 2.4; RFC 4555)."""
+"""INFORMATIONAL: DELETE, signs of life, and an initiator's refusal (RFC 7296 1.4, 2.4)."""
 
-from ikesim.ike import create_child, lifetime, nat, rekey_ike
+from ikesim.ike import create_child, lifetime, mobike, rekey_ike
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import recognise
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
 from ikesim.ike.tasks import DeleteTask, InformTask
 from ikesim.reasons import Reason
 from ikesim.wire.message import Message
-from ikesim.wire.payloads import Delete, Notify, Payload
+from ikesim.wire.payloads import Delete, Payload
 from ikesim.wire.registry import ExchangeType, NotifyType, ProtocolId
 
 # the one who asks
@@ -76,7 +76,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
     answered = tuple(child.spi_in for child in gone if child.state is not ChildState.DELETING)
     if answered:
         payloads.append(Delete(ProtocolId.ESP, answered))
-    payloads += _mobike(core, sa, message)
+    payloads += mobike.handle_request(core, sa, message, now)
     core.respond(sa, ExchangeType.INFORMATIONAL, payloads)
     for child in dict.fromkeys(item.id for item in gone):
         known = sa.children[child]
@@ -87,18 +87,3 @@ def _why_deleted(core: Core, sa: IkeSa) -> Reason:
     if sa.replaced_by is not None or rekey_ike.is_rival(core, sa):
         return Reason.REKEYED
     return sa.closing or Reason.DELETED_BY_PEER
-
-
-def _mobike(core: Core, sa: IkeSa, message: Message) -> list[Payload]:
-    """Follow the initiator to its new address, and return what it checks the path with (RFC 4555 3.5, 3.7)."""
-    payloads: list[Payload] = []
-    if sa.mobike and not sa.initiator and message.notify(NotifyType.UPDATE_SA_ADDRESSES) is not None:
-        assert sa.origin is not None
-        sa.path, sa.marked = sa.origin.path, sa.origin.marked
-        pretend = core.config.encapsulation == "always"
-        nat.learn(sa, message, sa.path, pretend)
-        payloads += nat.detection_notifies(sa.spi_i, sa.spi_r, sa.path, pretend)
-    cookie = message.notify(NotifyType.COOKIE2)
-    if cookie is not None:
-        payloads.append(Notify(NotifyType.COOKIE2, cookie.data))
-    return payloads

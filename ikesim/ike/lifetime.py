@@ -20,8 +20,16 @@ def start(core: Core, sa: IkeSa, now: float) -> None:
         core.timers.set(sa, "expire", now + connection.rekey_time * (1 + connection.over_time))
     if connection.liveness.interval:
         core.timers.set(sa, "liveness", now + connection.liveness.interval)
-    if connection.keepalive and sa.nat_local:
-        core.timers.set(sa, "keepalive", now + connection.keepalive)
+    start_keepalive(core, sa, now)
+
+
+def start_keepalive(core: Core, sa: IkeSa, now: float) -> None:
+    """Keep the NAT's mapping alive, if we are behind one (RFC 3948 4)."""
+    interval = core.connection(sa).keepalive
+    if interval and sa.nat_local:
+        core.timers.set(sa, "keepalive", now + interval)
+    else:
+        sa.timers.pop("keepalive", None)
 
 
 def start_reauthentication(core: Core, sa: IkeSa, now: float) -> None:

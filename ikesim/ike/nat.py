@@ -38,7 +38,8 @@ def learn(sa: IkeSa, message: Message, path: Path, pretend: bool) -> None:
     seen = detection_hash(header.spi_i, header.spi_r, remote.packed, remote.port)
     addressed = detection_hash(header.spi_i, header.spi_r, local.packed, local.port)
     sa.nat_remote = bool(sources) and seen not in sources
-    sa.nat_local = pretend or (bool(destinations) and addressed not in destinations)
+    sa.mapped = bool(destinations) and addressed not in destinations
+    sa.nat_local = pretend or sa.mapped
 
 
 def first_path(config: EndpointConfig, connection: ConnectionConfig, remote: Address) -> tuple[Path, bool]:

@@ -276,8 +276,16 @@ class IkeSa:
     fragmentation: bool = False
     childless: bool = False
     mobike: bool = False
+    additional: tuple[str, ...] = ()
+    """The peer's addresses other than the one in use (RFC 4555 3.6)."""
+    traffic_path: Path | None = None
+    """Where ESP still goes while a new path is not proved (RFC 4555 3.7); None: where IKE goes."""
+    seen_as: bytes = b""
+    """Data of the peer's last NAT_DETECTION_DESTINATION_IP: how it sees us."""
     nat_local: bool = False
     """The peer sees us behind a NAT, or we pretend to be."""
+    mapped: bool = False
+    """The peer really sees us at another address or port."""
     nat_remote: bool = False
     window: Window = field(default_factory=Window)
     origin: Origin | None = None

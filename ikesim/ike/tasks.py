@@ -11,6 +11,7 @@ from ikesim.ike.config import ChildConfig
 from ikesim.ike.ids import SaId
 from ikesim.pki.decision import TrustDecision
 from ikesim.reasons import Reason
+from ikesim.wire.address import Path
 from ikesim.wire.payloads import Payload
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.selectors import TrafficSelector
@@ -143,6 +144,23 @@ class InformTask:
     """The SA ends when this is answered (an initiator's refusal, RFC 7296 2.21.2)."""
 
 
+@dataclass(slots=True)
+class MobikeTask:
+    """INFORMATIONAL about paths (RFC 4555): UPDATE_SA_ADDRESSES, COOKIE2, or a question how the peer sees us."""
+
+    former: Path | None = None
+    """With UPDATE_SA_ADDRESSES: the path before. With COOKIE2: the path under test."""
+    cookie: bytes = b""
+
+
 Task = (
-    InitTask | IntermediateTask | AuthTask | CreateChildTask | RekeyIkeTask | FollowupTask | DeleteTask | InformTask
+    InitTask
+    | IntermediateTask
+    | AuthTask
+    | CreateChildTask
+    | RekeyIkeTask
+    | FollowupTask
+    | DeleteTask
+    | InformTask
+    | MobikeTask
 )

@@ -5,6 +5,7 @@ from ikesim.ike import lifetime
 from ikesim.ike.core import Core
 from ikesim.ike.ports import Datagram, InnerPacket
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
+from ikesim.wire.address import Path
 from ikesim.wire.selectors import TrafficSelector
 
 MAX_FLOWS = 4096
@@ -29,29 +30,34 @@ def send(core: Core, packet: bytes, now: float) -> bool:
         core.counters.add("esp-sequence-exhausted")
         lifetime.end_child(core, sa, child)
         return False
+    path = sa.traffic_path or sa.path
     hook = core.ports.hooks.on_send
     if hook is not None:
-        octets = hook(child.id, octets, sa.path) or octets
-    core.out_datagrams.append(Datagram(core.next_sequence(), octets, sa.path))
+        octets = hook(child.id, octets, path) or octets
+    core.out_datagrams.append(Datagram(core.next_sequence(), octets, path))
     if outbound.sequence >= child.soft_packets or outbound.octets >= child.soft_octets:
         lifetime.used_up(core, sa, child, outbound.sequence, outbound.octets)
     return True
 
 
-def receive(core: Core, octets: bytes, now: float) -> None:
+def receive(core: Core, octets: bytes, path: Path, now: float) -> None:
     """Open an ESP packet; what does not verify or lies outside the selectors is counted and dropped."""
     child = core.children.get(octets[:4])
     sa = core.sas.get(child.sa) if child is not None else None
     if child is None or sa is None or sa.state not in (IkeState.ESTABLISHED, IkeState.DELETE_RESPONSE):
         core.counters.add("esp-unknown-spi")
         return
+    inbound = child.inbound
+    newest = inbound.replay.top
     try:
-        packet = child.inbound.unprotect(octets)
+        packet = inbound.unprotect(octets)
     except EspError as error:
         core.counters.add(f"esp-{error.cause}")
         return
     sa.last_heard = now
-    inbound = child.inbound
+    if sa.nat_remote and not sa.mobike and path != sa.path and inbound.replay.top > newest:
+        # RFC 7296 2.23: follow a peer behind a NAT whose mapping changed; an old packet that comes late says nothing.
+        sa.path, sa.marked = path, True
     if inbound.packets >= child.soft_packets or inbound.octets >= child.soft_octets:
         lifetime.used_up(core, sa, child, inbound.packets, inbound.octets)
     if not child.sending:
