@@ -160,7 +160,7 @@ class Keeper:
         if self.directory is None:
             return None
         try:
-            status = os.stat(self.path(name))
+            status = os.stat(f"{self.directory}/{name}{self._suffix}")  # at every use: joining Paths costs more
         except FileNotFoundError:
             return None
         return status.st_ino, status.st_mtime_ns
