@@ -96,11 +96,11 @@ class Revival(Fault, rows="DI10"):
             name: replace(item, liveness=replace(item.liveness, action="clear"))
             for name, item in core.config.connections.items()
         }
-        core.config = replace(core.config, connections=quiet)
+        self._quiet = core.config = replace(core.config, connections=quiet)
 
     def stop(self) -> None:
-        """As configured again."""
-        if not self.trigger:
+        """As configured again, unless the configuration has changed meanwhile."""
+        if not self.trigger and self.target.core.config is self._quiet:
             self.target.core.config = self._before
 
 

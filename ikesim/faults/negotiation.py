@@ -1,6 +1,7 @@
 """Faults of proposals, key exchange, nonces, cookies and selectors (DH03, DH04, DH20, DI28-DI31, DI40-DI46)."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -226,15 +227,18 @@ class _Forced:
     """The ports of an endpoint, with chosen octets for one purpose."""
 
     def __init__(self, ports: Any, purpose: str, octets: bytes) -> None:
-        self._ports, self._purpose, self._octets = ports, purpose, octets
+        self.inner, self._purpose, self._octets = ports, purpose, octets
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._ports, name)
+        return getattr(self.inner, name)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Forced":
+        return _Forced(deepcopy(self.inner, memo), self._purpose, self._octets)
 
     def entropy(self, purpose: str, count: int) -> bytes:
         """As the endpoint's, but for the one purpose: the octets over and over."""
         if purpose != self._purpose:
-            octets: bytes = self._ports.entropy(purpose, count)
+            octets: bytes = self.inner.entropy(purpose, count)
             return octets
         return (self._octets * (count // len(self._octets) + 1))[:count]
 
@@ -250,12 +254,18 @@ class ForceNonce(Fault, rows="DI30"):
         """Stand before the endpoint's ports."""
         if not self.octets:
             raise UsageError("at least one octet is needed")
-        self._before = self.target.core.ports
-        self.target.core.ports = _Forced(self._before, "nonce", self.octets)
+        core = self.target.core
+        self._forced = core.ports = _Forced(core.ports, "nonce", self.octets)
 
     def stop(self) -> None:
-        """Step aside."""
-        self.target.core.ports = self._before
+        """Step aside; others may stand before or behind."""
+        core, outer = self.target.core, self.target.core.ports
+        if outer is self._forced:
+            core.ports = self._forced.inner
+        while isinstance(outer, _Forced):
+            if outer.inner is self._forced:
+                outer.inner = self._forced.inner
+            outer = outer.inner
 
 
 @dataclass(kw_only=True)

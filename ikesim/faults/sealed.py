@@ -5,7 +5,7 @@ from struct import pack
 from typing import Any
 
 from ikesim.crypto.schedule import auth_octets
-from ikesim.errors import IntegrityError
+from ikesim.errors import IntegrityError, UsageError
 from ikesim.faults.auth import INTERNAL, digital_signature
 from ikesim.faults.base import Fault, MessageFault
 from ikesim.faults.messages import UNKNOWN_PAYLOAD
@@ -70,6 +70,11 @@ class PretendAuth(Fault, rows="DH11"):
     """Of the peer."""
     certificates: tuple[bytes, ...] = field(default=(), metadata=INTERNAL, repr=False)
     identity: str = field(default="fqdn:bob.example", metadata=INTERNAL)
+
+    def start(self) -> None:
+        """Raises UsageError without the peer's key, which only a test has."""
+        if self.key is None:
+            raise UsageError("pretend-auth needs the peer's key: it works in tests only")
 
     def after_decode(self, sa: SaId | None, message: Message) -> Message | None:
         """A whole IKE_AUTH response in place of AUTHENTICATION_FAILED."""

@@ -25,11 +25,11 @@ class Switchboard:
         return dict(self._active)
 
     def enable(self, fault: Fault) -> int:
-        """Switch a fault on; the number by which to switch it off."""
+        """Switch a fault on; the number by which to switch it off. What its start raises leaves it off."""
         fault.target = self._target
+        fault.start()
         self._count += 1
         self._active[self._count] = fault
-        fault.start()
         self._rewire()
         return self._count
 

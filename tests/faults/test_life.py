@@ -1,6 +1,7 @@
 """Faults of the life of SAs: timers, sequence numbers, words in the clear, rekeying, and probes; chains of faults."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -25,11 +26,12 @@ from ikesim.faults.life import (
     UnencryptedNotify,
 )
 from ikesim.faults.messages import AddNotify, OmitNotify, OmitPayload
-from ikesim.faults.negotiation import RekeySelectors, WrongProtocol
+from ikesim.faults.negotiation import ForceNonce, RekeySelectors, WrongProtocol
 from ikesim.faults.probes import LogId, LogKe, LogProposals, LogTs
 from ikesim.faults.sealed import PretendAuth
 from ikesim.ike.events import ChildDown, Rekeyed, Retransmitted, SaClosed, SaEstablished, SaRefused
 from ikesim.testing import Pair, SimPki, assert_established, assert_refused
+from ikesim.wire.payloads import Nonce
 from tests.faults.stage import switchboard
 from tests.ike.wiretap import CREATE_CHILD_SA, IKE_AUTH, IKE_SA_INIT, INFORMATIONAL, counters, sent, tap
 
@@ -411,6 +413,35 @@ def tap_received(pair: Pair) -> list[tuple[list[str], list[int]]]:
 
     pair.bob.hooks.after_decode = look
     return seen
+
+
+def test_forced_nonces_stand_before_each_other_and_step_aside(ike_pair: MakePair) -> None:
+    pair = ike_pair()
+    board = switchboard(pair.alice)
+    true = pair.alice.endpoint.core.ports
+    said = tap(pair.alice)
+    first = board.enable(ForceNonce(octets=b"\x01"))
+    second = board.enable(ForceNonce(octets=b"\x02"))
+
+    def nonce() -> bytes:
+        pair.up()
+        return said.of(IKE_SA_INIT, response=False)[-1].get(Nonce).data
+
+    assert nonce() == b"\x02" * 32
+    board.disable(first)
+    assert nonce() == b"\x02" * 32
+    twin = deepcopy(pair.world).hosts["alice"].endpoint
+    assert twin.core.ports.entropy("nonce", 2) == b"\x02\x02"
+    board.disable(second)
+    assert pair.alice.endpoint.core.ports is true
+    assert nonce() != b"\x02" * 32
+
+
+def test_what_cannot_start_is_not_on(ike_pair: MakePair) -> None:
+    board = switchboard(ike_pair().alice)
+    with pytest.raises(UsageError, match="it works in tests only"):
+        board.enable(PretendAuth())
+    assert board.active == {}
 
 
 def test_a_dropped_datagram_reaches_no_later_fault(ike_pair: MakePair) -> None:
