@@ -41,6 +41,9 @@ class EndpointApi(Protocol):
     def reauthenticate(self, sa: SaId, now: float) -> None: ...  # noqa: D102
     def self_test(self, now: float, only: Collection[str] | None = None) -> tuple[Outcome, ...]: ...  # noqa: D102
     def configure_self_tests(self, settings: SelfTestSettings, now: float) -> None: ...  # noqa: D102
+    def change_address(  # noqa: D102
+        self, sa: SaId, local: Address, now: float, remote: Address | None = None
+    ) -> None: ...
     def fetched(self, fetch: FetchId, result: FetchResult, now: float) -> None: ...  # noqa: D102
     def reconfigure(self, config: EndpointConfig, now: float) -> Any: ...  # noqa: D102
     def trust_changed(self, now: float) -> None: ...  # noqa: D102
@@ -197,6 +200,10 @@ class SimHost:
     def configure_self_tests(self, settings: SelfTestSettings) -> None:
         """Take what the administrators have set."""
         self._do(lambda now: self.endpoint.configure_self_tests(settings, now))
+
+    def change_address(self, sa: SaId, local: Address, remote: Address | None = None) -> None:
+        """Move an IKE SA to another of this host's addresses (MOBIKE)."""
+        self._do(lambda now: self.endpoint.change_address(sa, local, now, remote))
 
     def send_inner(self, packet: bytes) -> None:
         """Send an IP packet through the tunnel."""

@@ -18,6 +18,7 @@ from ikesim.pki.snapshot import TrustStore
 from ikesim.sim.clock import EPOCH, VirtualClock
 from ikesim.sim.entropy import SeededEntropy
 from ikesim.sim.host import InnerNetwork, Signer, SimHost, SimPorts
+from ikesim.sim.nat import Nat
 from ikesim.sim.network import Arrival, Conditions, Network
 from ikesim.sim.services import Service, perform
 from ikesim.wire.address import Path
@@ -65,6 +66,8 @@ class World:
         self.hosts: dict[str, SimHost] = {}
         self.services: dict[str, Service] = {}
         """Modelled HTTP services by URL. A URL that is not here refuses connections."""
+        self.nats: list[Nat] = []
+        """NATs between the hosts, each in front of its own."""
         self.open_fetches = 0
         self._tasks: list[_Task] = []
         self._sequence = 0
@@ -102,6 +105,8 @@ class World:
 
     def send(self, octets: bytes, path: Path) -> None:
         """Send a datagram; `path.local` is its source, which need not belong to any host."""
+        for nat in self.nats:
+            path = nat.outward(path, self.now)
         self.network.send(octets, path, self.now)
 
     def fetch(self, host: SimHost, fetch: Fetch) -> None:
@@ -186,12 +191,15 @@ class World:
         return True
 
     def _hand_over(self, arrival: Arrival) -> None:
-        local = arrival.path.local
+        path = arrival.path
+        for nat in self.nats:
+            path = nat.inward(path, self.now)
+        local = path.local
         for host in self.hosts.values():
             if local in host.sockets:
                 if host.alive:
                     self.network.note(arrival, f"delivered at {self.now:.6f}")
-                    host.arrive(arrival.octets, arrival.path)
+                    host.arrive(arrival.octets, path)
                 else:
                     self.network.note(arrival, f"lost at {self.now:.6f} ({host.name} is off)")
                 return

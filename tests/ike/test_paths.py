@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ikesim.esp.host import echo_request
 from ikesim.ike.events import ChildDown, SaClosed
 from ikesim.testing import Pair, assert_established
 from ikesim.wire.address import Address, Path
@@ -24,11 +25,14 @@ from tests.ike.wiretap import (
     path_to,
     release,
     sent,
+    states,
     tap,
 )
 
 SOURCE_IP, DESTINATION_IP, MOBIKE_SUPPORTED = 16388, 16389, 16396
 UPDATE_SA_ADDRESSES, COOKIE2 = 16400, 16401
+
+PACKET = echo_request("10.2.0.1", "10.1.0.1", 1, 1, b"")
 
 
 def natd(message: Message, kind: int) -> bytes:
@@ -254,9 +258,28 @@ def test_update_sa_addresses_moves_the_sa(ike_pair: MakePair) -> None:
     assert answer.payloads[-1].data == b"c" * 16
     assert sent(pair, pair.bob)[-1].destination == moved
     assert pair.sas(pair.bob)[0]["remote"] == "198.51.100.7:4500"
-    # ... and ESP follows
-    pair.ping(by="bob", limit=0.1)
+    # <-- HDR, SK {N(COOKIE2)}: ESP follows when that has come back (3.7)
+    (asked,) = theirs.of(INFORMATIONAL, response=False)
+    assert asked.notifies == [COOKIE2]
+    pair.bob.send_inner(PACKET)
+    assert pair.world.network.log[-1].destination == Address("192.0.2.1", 4500)
+    returned = forged.sealed(INFORMATIONAL, 0, asked.payloads, response=True)
+    pair.bob.inject(returned, Path(Address("192.0.2.2", 4500), moved))
+    pair.bob.send_inner(PACKET)
     assert pair.world.network.log[-1].destination == moved
+
+
+def test_an_address_that_returns_another_cookie_ends_the_sa(ike_pair: MakePair) -> None:
+    # RFC 4555 3.7: the IKE SA must be closed
+    pair = ike_pair()
+    ours, theirs = tap(pair.alice), tap(pair.bob)
+    pair.up()
+    forged = forger(ours, initiator=True)
+    moved = Path(Address("192.0.2.2", 4500), Address("198.51.100.7", 4500))
+    pair.bob.inject(forged.sealed(INFORMATIONAL, 2, [Notify(UPDATE_SA_ADDRESSES)]), moved)
+    assert theirs.of(INFORMATIONAL, response=False)[0].notifies == [COOKIE2]
+    pair.bob.inject(forged.sealed(INFORMATIONAL, 0, [Notify(COOKIE2, bytes(16))], response=True), moved)
+    assert states(pair, pair.bob) == []
 
 
 def test_cookie2_alone_is_answered(ike_pair: MakePair) -> None:
