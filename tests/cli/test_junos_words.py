@@ -150,7 +150,7 @@ def test_json_and_xml_carry_junos_leaves_and_the_pipe_asks_for_them(router: Rout
     )
 
 
-def test_requests_and_ca_certificates_are_shown_apart(router: Router, swan: Swan) -> None:
+def test_pc_03_requests_and_ca_certificates_are_shown_apart(router: Router, swan: Swan) -> None:
     router.type("request security pki generate-key-pair certificate-id bob type ecdsa size 384")
     router.type("request security pki generate-certificate-request certificate-id bob subject CN=bob digest sha-256")
     lines = router.type("show security pki certificate-request").splitlines()
