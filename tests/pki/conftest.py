@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ikesim.pki import Evidence, TrustDecision, TrustRequest, trust
+from ikesim.pki import CheckOutcome, Evidence, TrustDecision, TrustRequest, trust
 from ikesim.pki.moment import Moment
 from ikesim.pki.remembering import remembered
 
@@ -24,9 +24,25 @@ def cached_and_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
         assert decision == anew
         assert decision.leaf is None or (anew.leaf is not None and decision.leaf.der == anew.leaf.der)
         assert not leaks(decision.paths)
+        assert_sound(decision)
         return decision
 
     monkeypatch.setattr(trust, "remembered", compared)
+
+
+def assert_sound(decision: TrustDecision) -> None:
+    """Accepted by a path on which nothing failed, or refused by a check that names rule, subject and reason."""
+    if decision.pending:
+        return
+    path = next(path for path in decision.paths if path.reason is decision.reason)
+    failures = [check for check in path.checks if check.outcome is CheckOutcome.FAIL]
+    if decision.accepted:
+        assert not failures and not decision.wanted
+    else:
+        assert decision.reason is not None
+        deciding = [check for check in failures if check.reason is decision.reason]
+        assert deciding and all(check.rule and check.subject for check in failures)
+        assert decision.reason.value in decision.summary
 
 
 def leaks(value: Any) -> bool:
