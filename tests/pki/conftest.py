@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ikesim.pki import CheckOutcome, Evidence, TrustDecision, TrustRequest, trust
+from ikesim.pki import CheckOutcome, Evidence, PathReport, TrustDecision, TrustRequest, trust
 from ikesim.pki.moment import Moment
 from ikesim.pki.remembering import remembered
 
@@ -53,4 +53,4 @@ def leaks(value: Any) -> bool:
         return any(leaks(item) for item in value.values())
     if isinstance(value, (tuple, list)):
         return any(leaks(item) for item in value)
-    return isinstance(value, trust.PathReport) and leaks(value.checks)
+    return isinstance(value, PathReport) and leaks(value.checks)

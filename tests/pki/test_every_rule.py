@@ -82,11 +82,11 @@ def loop(closed: bool) -> TrustDecision:
 
 
 def lookalikes(count: int) -> TrustDecision:
-    """As many CAs of the issuer's name, none of which has its key."""
-    world = Hierarchy(leaf_knobs={"authority_key_id": None})
+    """As many CAs of the issuer's name, none of which has its key, and all of which look likelier."""
+    likely = b"likely"
+    world = Hierarchy(leaf_knobs={"authority_key_id": likely})
     others = [
-        Authority.create("sub", issuer=world.root, now=NOW - DAY, private_key=key(f"lookalike {number}"))
-        for number in range(count)
+        under(world.root, private_key=key(f"lookalike {number}"), subject_key_id=likely) for number in range(count)
     ]
     request = [world.leaf.certificate, *(item.certificate for item in others)]
     policy = TrustPolicy(anchors=[world.root.certificate], revocation="off")
