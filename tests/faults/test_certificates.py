@@ -247,7 +247,10 @@ CASES = [
         for bits in (512, 1024, 2047)
     ),
     accepted("DC15", WeakRsaKey(bits=2048)),
-    *(refused("DC15", OddRsaExponent(exponent=e), "key-invalid", "{liar}", KEY) for e in (0, 1, 2, 4, 65536)),
+    *(
+        refused("DC15", OddRsaExponent(exponent=e), "key-invalid", "{liar}", KEY)
+        for e in (0, 1, 2, 4, 65536, 2**70 + 1)
+    ),
     *(refused("DC15", ImpossibleKey(form=form), "key-invalid", "{liar}", KEY) for form in KEY_FORMS),
     *(
         refused(
