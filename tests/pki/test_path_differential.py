@@ -18,6 +18,7 @@ from pyhanko_certvalidator.errors import PathBuildingError, PathValidationError
 from pyhanko_certvalidator.policy_decl import PKIXValidationParams
 
 from ikesim.pki import TrustPolicy, TrustRequest, decide
+from tests.pki import disagreements
 from tests.pki.trust_world import DAY, NOW, key, leaf, root, under
 from tests.support import lacking
 
@@ -179,7 +180,8 @@ def test_openssl_decides_the_same(
 
 
 def test_where_they_disagree_on_purpose(openssl: str, folder: Path) -> None:
-    """Key identifiers that lie: RFC 5280 6.1 does not look at them, so they only order our search."""
+    """Key identifiers that lie: see `disagreements.KEY_IDENTIFIERS`."""
+    assert disagreements.KEY_IDENTIFIERS.others == (disagreements.OPENSSL, disagreements.PYHANKO)
     chain = build([], {"authority_key_id": b"lies"})
     assert ours(chain, {})[0]
     assert not pyhanko(chain, {})[0]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.documents import holds, table
+from tests.pki import disagreements
 from tests.pki.test_path_rules import ADDRESSES, NAMES, PAIRS, POLICIES, build, subtree
 from tests.pki.trust_world import NOW, Hierarchy
 from tests.support import lacking
@@ -37,26 +39,10 @@ def verify(openssl: str, hierarchy: Hierarchy, folder: Path, *options: str) -> t
     return done.returncode == 0, done.stdout + done.stderr
 
 
-RULES_APART = {
-    ("RFC 4945 5.1.3.2", "CN=bob"): "the end certificate's key usage is a rule of IKE (RFC 4945), not of paths",
-    ("RFC 4945 3.1.2", "CN=bob"): "identities are not asked of openssl here",
-    ("RFC 5280 4.1.2.1", "CN=bob"): "RFC 5280 4.1.2.1 knows versions 1 to 3; OpenSSL takes any number",
-    (
-        "RFC 5280 6.1.4 (k)",
-        "CN=root",
-    ): "OpenSSL takes keyCertSign for basicConstraints in a root; libreswan and we do not",
-    (
-        "policy: minimum strength",
-        "CN=bob",
-    ): "our floor is 2048 and 256 bits, OpenSSL's level 2 is 112 bits of security",
-}
-"""Hierarchies that OpenSSL accepts and we refuse, with the ground."""
-
-
 @pytest.mark.parametrize(("rule", "subject", "reason", "differing"), PAIRS)
 def test_rules(rule: str, subject: str, reason: str, differing: dict[str, Any], openssl: str, tmp_path: Path) -> None:
     accepted, said = verify(openssl, build(differing), tmp_path)
-    assert not accepted or (rule, subject) in RULES_APART, said
+    assert not accepted or (rule, subject) in disagreements.RULES, said
 
 
 def test_a_sound_hierarchy(openssl: str, tmp_path: Path) -> None:
@@ -64,20 +50,12 @@ def test_a_sound_hierarchy(openssl: str, tmp_path: Path) -> None:
     assert accepted, said
 
 
-NAMES_APART = {
-    "excluded wildcard": "a wildcard may stand for the excluded name; OpenSSL compares it as it is",
-    "URI with user part": "RFC 3986 3.2.1: what stands before @ is no host; OpenSSL takes it for one",
-    "a mask with a hole": "RFC 5280 4.2.1.10 wants a mask in the style of CIDR; OpenSSL applies any",
-}
-"""Names that OpenSSL accepts and we refuse, with the ground."""
-
-
 @pytest.mark.parametrize(("what", "sub", "leaf", "accepted"), NAMES, ids=[row[0] for row in NAMES])
 def test_name_constraints(
     what: str, sub: dict[str, Any], leaf: dict[str, Any], accepted: bool, openssl: str, tmp_path: Path
 ) -> None:
     theirs, said = verify(openssl, Hierarchy(sub_knobs=sub, leaf_knobs=leaf), tmp_path)
-    assert theirs is accepted or what in NAMES_APART, said
+    assert theirs is accepted or what in disagreements.NAMES, said
 
 
 @pytest.mark.parametrize(("what", "base", "name", "accepted"), ADDRESSES, ids=[row[0] for row in ADDRESSES])
@@ -85,7 +63,7 @@ def test_address_constraints(what: str, base: bytes, name: str, accepted: bool, 
     knobs = {"extra": (subtree(base),)}
     hierarchy = Hierarchy(sub_knobs=knobs, leaf_knobs={"sans": ("fqdn:bob.example", name)})
     theirs, said = verify(openssl, hierarchy, tmp_path)
-    assert theirs is accepted or what in NAMES_APART, said
+    assert theirs is accepted or what in disagreements.NAMES, said
 
 
 @pytest.mark.parametrize(("what", "sub", "leaf", "inputs", "user"), POLICIES, ids=[row[0] for row in POLICIES])
@@ -108,3 +86,36 @@ def test_policies(
     options += [flag for key, flag in flags if inputs.get(key)]
     theirs, said = verify(openssl, Hierarchy(sub_knobs=sub, leaf_knobs=leaf), tmp_path, *options)
     assert theirs is (user is not None), said
+
+
+@pytest.mark.parametrize("key", disagreements.RULES, ids=str)
+def test_every_rule_that_is_listed_as_disputed_is(key: tuple[str, str], openssl: str, tmp_path: Path) -> None:
+    rows = [row for row in PAIRS if row[:2] == key]
+    assert {reason for _, _, reason, _ in rows} == {disagreements.RULES[key].ours}
+    assert any(verify(openssl, build(differing), tmp_path)[0] for *_, differing in rows)
+
+
+@pytest.mark.parametrize("what", disagreements.NAMES)
+def test_every_name_that_is_listed_as_disputed_is(what: str, openssl: str, tmp_path: Path) -> None:
+    hierarchies = [Hierarchy(sub_knobs=sub, leaf_knobs=leaf) for name, sub, leaf, _ in NAMES if name == what]
+    hierarchies += [
+        Hierarchy(sub_knobs={"extra": (subtree(base),)}, leaf_knobs={"sans": ("fqdn:bob.example", name)})
+        for label, base, name, _ in ADDRESSES
+        if label == what
+    ]
+    (disputed,) = hierarchies
+    assert verify(openssl, disputed, tmp_path)[0]
+    assert disputed.decide().reason == disagreements.NAMES[what].ours
+
+
+def test_the_document_lists_every_disagreement() -> None:
+    rows = [
+        (
+            item.what,
+            item.ours,
+            f"{' and '.join(item.others)}: {'accepted' if item.ours != 'accepted' else 'refused'}",
+            item.text,
+        )
+        for item in disagreements.ALL
+    ]
+    holds("differential.md", "disagreements", table(("input", "ikesim", "they", "what decides"), *rows))
