@@ -39,7 +39,6 @@ from ikesim.wire.registry import (
     AuthMethod,
     CertEncoding,
     ExchangeType,
-    IdType,
     NotifyType,
     PayloadType,
     ProtocolId,
@@ -185,21 +184,6 @@ def _begin(
         offer=offer,
     )
     resume(core, sa, now)
-
-
-def _identity(id_type: int, data: bytes) -> Identity:
-    """The identity as it was sent, sound or not: the decision says what is wrong with it (`id-invalid`).
-
-    Raises ProtocolError for a type that nobody knows.
-    """
-    try:
-        return Identity(IdType(id_type), data)
-    except ValueError:
-        raise ProtocolError(
-            f"identification type {id_type} is not known",
-            reason=Reason.ID_INVALID,
-            notify=NotifyType.AUTHENTICATION_FAILED,
-        ) from None
 
 
 def _expecting(core: Core, identification: IDi | IDr, candidates: tuple[str, ...]) -> tuple[str, ...]:
@@ -377,7 +361,7 @@ def _accept(
     core: Core, sa: IkeSa, pending: PendingVerdict, candidate: str, decision: TrustDecision, now: float
 ) -> None:
     connection = core.config.connections[candidate]
-    identity = _identity(pending.id_type, pending.id_data)
+    identity = Identity.received(pending.id_type, pending.id_data)
     sa.connection = candidate
     decision = decision.with_attempts((*_attempts(pending), Attempt(candidate, None)))
     if core.self_tests.failed:
