@@ -14,6 +14,8 @@ BENCHES = {
     "trust": "a trust decision with CRLs beside the library, pyhanko-certvalidator and openssl; a large CRL",
     "explore": "every order in which the datagrams of two crossing actions can arrive",
     "longrun": "a day of virtual time: a rekeying a minute, loss, duplicates, reordering",
+    "sas": "memory of an established SA, and what its timers cost while it is idle",
+    "flood": "tunnels and new handshakes while spoofed IKE_SA_INITs arrive, on the loopback",
 }
 
 
