@@ -11,7 +11,7 @@ from ikesim.ike.events import FetchStarted, SaEstablished, SaRefused
 from ikesim.ike.negotiation import parse_ike_proposal
 from ikesim.pki.identity import Identity, IdentityPattern
 from ikesim.pki.profiles import RevocationPolicy
-from ikesim.sim.services import Answer
+from ikesim.sim.services import Answer, Service
 from ikesim.testing import Pair, SimPki, assert_refused
 from ikesim.wire.address import Address
 from ikesim.wire.payloads import CERT, IDr
@@ -29,6 +29,11 @@ def offer(pair: Pair, **variants: dict[str, Any]) -> None:
     pair.bob.reconfigure(replace(pair.bob.config, connections=made))
 
 
+def slowly(body: bytes) -> Service:
+    """A service that answers after five seconds."""
+    return lambda request, wall: Answer(body, delay=5.0)
+
+
 def by_ca(profile: str | None) -> dict[str, Any]:
     return {"trusted_ca": profile, "trusted_ca_group": None if profile else "partners"}
 
@@ -37,7 +42,9 @@ def outcome(pair: Pair) -> tuple[str | None, list[tuple[str, str | None]]]:
     """(the connection that answered, every attempt with its reason)."""
     events = [event for event in pair.bob.events if isinstance(event, (SaEstablished, SaRefused))]
     decision = events[-1].decision
-    tried = [] if decision is None else [(item.connection, item.reason) for item in decision.attempts]
+    tried: list[tuple[str, str | None]] = []
+    if decision is not None:
+        tried += [(item.connection, item.reason) for item in decision.attempts]
     return (events[-1].connection if isinstance(events[-1], SaEstablished) else None), tried
 
 
@@ -180,9 +187,8 @@ def test_what_one_attempt_fetched_serves_the_next(ike_pair: MakePair, ike_pki: S
 
 def test_a_connection_that_goes_while_the_verdict_waits_ends_it(ike_pair: MakePair, ike_pki: SimPki) -> None:
     pair = ike_pair(crls="http", alice={"fragment_size": 0})
-    for name in ike_pki.authorities:
-        crl = ike_pki.crls[name]
-        pair.world.services[ike_pki.crl_url(name)] = lambda request, wall, crl=crl: Answer(crl, delay=5.0)
+    for name, crl in ike_pki.crls.items():
+        pair.world.services[ike_pki.crl_url(name)] = slowly(crl)
     offer(pair, one={}, two={})
     pair.alice.initiate("bob")
     pair.world.run_until(lambda: states(pair, pair.bob) == ["awaits-verdict"])
