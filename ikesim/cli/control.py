@@ -1,4 +1,4 @@
-"""The commands that ask a running daemon: up, down, rekey, status, ping, reload."""
+"""The commands that ask a running daemon: up, down, rekey, redirect, status, ping, reload."""
 
 import time
 from collections.abc import Mapping
@@ -93,6 +93,23 @@ def rekey(connection: str, child: str | None, endpoint: Path, as_json: bool) -> 
         click.echo(f"{document['old']} was rekeyed; {document['new']} takes its place")
     else:
         click.echo(f"{document['old']} was not rekeyed: {document['reason']}")
+    _finish(document)
+
+
+@click.command()
+@click.argument("connection")
+@click.option("--to", "gateway", metavar="ADDRESS", required=True, help="The other gateway's IP address.")
+@endpoint_option
+@json_option
+def redirect(connection: str, gateway: str, endpoint: Path, as_json: bool) -> None:
+    """Send the peer of CONNECTION to another gateway (RFC 5685), and wait until it has left."""
+    document = ask(endpoint, "POST", _resource(connection, "redirect"), {"gateway": gateway})
+    if as_json:
+        print_json(document)
+    elif document["result"] == "redirected":
+        click.echo(f"{document['sa']} ended; its peer was sent to {document['gateway']}")
+    else:
+        click.echo(f"{document['sa']} was asked to go to {document['gateway']}; it has not left yet")
     _finish(document)
 
 

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("ikesim.cli.control:up", "Bring a connection up; blocks until the verdict."),
     "down": ("ikesim.cli.control:down", "Take a connection, or one of its children, down."),
     "rekey": ("ikesim.cli.control:rekey", "Rekey a connection, or one of its children."),
+    "redirect": ("ikesim.cli.control:redirect", "Send a connection's peer to another gateway."),
     "status": ("ikesim.cli.control:status", "Show the SAs of an endpoint."),
     "ping": ("ikesim.cli.control:ping", "Send ICMP echoes through the tunnel."),
     "reload": ("ikesim.cli.control:reload", "Read the configuration and the PKI objects again."),

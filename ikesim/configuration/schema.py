@@ -178,6 +178,9 @@ class ConnectionTable(Table):
     reauth: Literal["make-before-break", "break-before-make"] = "make-before-break"
     mobike: bool = True
     keepalive: values.Keepalive = 20.0
+    follow_redirects: bool = False
+    redirect_to: Literal[""] | values.Host = ""
+    redirect_at: Literal["init", "auth"] = "init"
     announce_auth_methods: bool = False
     ppk_id: Annotated[str, Field(max_length=255)] = ""
     ppk_secret: Literal[""] | values.Name = ""

@@ -15,7 +15,17 @@ from ikesim.daemon.text import sentence
 from ikesim.errors import NotFoundError, UsageError
 from ikesim.esp.host import echo_request, parse_echo_reply
 from ikesim.ike.config import ChildConfig, ConnectionConfig
-from ikesim.ike.events import ChildDown, ChildUp, Event, Rekeyed, SaClosed, SaEstablished, SaRefused, to_json
+from ikesim.ike.events import (
+    ChildDown,
+    ChildUp,
+    Event,
+    Redirected,
+    Rekeyed,
+    SaClosed,
+    SaEstablished,
+    SaRefused,
+    to_json,
+)
 from ikesim.ike.ids import SaId
 from ikesim.ike.sa import ChildState, IkeState
 
@@ -86,14 +96,21 @@ async def up(host: EndpointHost, name: str, timeout: float) -> dict[str, Any]:
     with watching(host) as watch:
         sa = host.initiate(name)
 
+        def current() -> SaId:
+            found = sa
+            for event in watch.events:
+                if isinstance(event, Redirected) and event.old == found:
+                    found = event.new
+            return found
+
         def verdict() -> SaEstablished | SaRefused | None:
             for event in watch.events:
-                if isinstance(event, (SaEstablished, SaRefused)) and event.sa == sa:
+                if isinstance(event, (SaEstablished, SaRefused)) and event.sa == current():
                     return event
             return None
 
         await watch.until(lambda: verdict() is not None, timeout)
-        event = verdict()
+        event, sa = verdict(), current()
         if event is None:
             host.act(partial(host.endpoint.terminate, sa))
             message = f"{sa}: no verdict within {timeout:g} s"
@@ -191,6 +208,20 @@ async def rekey(host: EndpointHost, name: str, child: str | None) -> dict[str, A
     else:
         document.update(result="nobody-answered", reason="nobody-answered")
     return document
+
+
+async def redirect(host: EndpointHost, name: str, gateway: str) -> dict[str, Any]:
+    """Send the peer of a connection's newest IKE SA to another gateway, and wait until it has left."""
+    sa = find(host, name, None)[-1]
+    with watching(host) as watch:
+        host.act(lambda now: host.endpoint.redirect(sa, gateway, now))
+
+        def left() -> bool:
+            return any(isinstance(event, SaClosed) and event.sa == sa for event in watch.events)
+
+        await watch.until(left, DOWN_PATIENCE)
+        result = "redirected" if left() else "nobody-answered"
+    return {"result": result, "connection": name, "sa": sa, "gateway": gateway}
 
 
 async def ping(host: EndpointHost, name: str, address: str, count: int, timeout: float) -> dict[str, Any]:

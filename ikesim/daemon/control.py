@@ -6,6 +6,7 @@
     POST /connections/NAME/up           {"timeout": seconds}; answers with the verdict
     POST /connections/NAME/down         {"child": NAME or null}
     POST /connections/NAME/rekey        {"child": NAME or null}
+    POST /connections/NAME/redirect     {"gateway": ADDRESS}
     POST /connections/NAME/ping         {"address": A, "count": N, "timeout": seconds}
     POST /reload
     POST /trust-changed                 PKI objects have changed: SAs that are up are judged again
@@ -101,6 +102,7 @@ class ControlServer:
             web.post("/connections/{name}/up", self._up),
             web.post("/connections/{name}/down", self._down),
             web.post("/connections/{name}/rekey", self._rekey),
+            web.post("/connections/{name}/redirect", self._redirect),
             web.post("/connections/{name}/ping", self._ping),
             web.post("/reload", self._reload),
             web.post("/trust-changed", self._trust_changed),
@@ -149,6 +151,12 @@ class ControlServer:
     async def _rekey(self, request: web.Request) -> web.StreamResponse:
         child = _text(await _body(request), "child")
         return web.json_response(await commands.rekey(self._host, request.match_info["name"], child))
+
+    async def _redirect(self, request: web.Request) -> web.StreamResponse:
+        gateway = _text(await _body(request), "gateway")
+        if gateway is None:
+            raise UsageError("gateway is missing: the IP address of the other gateway")
+        return web.json_response(await commands.redirect(self._host, request.match_info["name"], gateway))
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)

@@ -11,6 +11,7 @@ from ikesim.ike.events import (
     FetchFinished,
     FetchStarted,
     Ready,
+    Redirected,
     Rekeyed,
     Retransmitted,
     SaClosed,
@@ -49,6 +50,9 @@ def sentence(event: Event) -> str:
             return f"{which} of {event.sa} is down ({event.reason}){_detail(event.detail)}"
         case Rekeyed():
             return f"{event.old} was rekeyed; {event.new} takes its place"
+        case Redirected():
+            then = "" if event.new == event.old else f"; {event.new} takes its place"
+            return f"{event.old} was redirected to {event.gateway}{then}"
         case Retransmitted():
             return f"{event.sa}: request {event.message_id} sent again (retransmission {event.count})"
         case FetchStarted():

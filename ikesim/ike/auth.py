@@ -10,15 +10,7 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import (
-    announcement,
-    child,
-    events,
-    lifetime,
-    mobike,
-    ppk,
-    unique,
-)
+from ikesim.ike import announcement, child, events, lifetime, mobike, ppk, redirect, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -385,6 +377,9 @@ def _accept(
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
         return
     ppk.adopt(core, sa, pending.proof)
+    if sa.initiator and connection.follow_redirects and pending.message.notify(NotifyType.REDIRECT) is not None:
+        redirect.leave(core, sa, connection, pending.message, decision, now)
+        return
     if sa.initiator:
         _finish_initiator(core, sa, pending, peer, now)
     elif not _finish_responder(core, sa, pending, peer, connection, now):
@@ -423,7 +418,10 @@ def _finish_responder(
     if connection.reauth_time:
         payloads.append(Notify(NotifyType.AUTH_LIFETIME, round(connection.reauth_time).to_bytes(4)))
     message, choice, failure = pending.message, None, None
-    if message.raw(PayloadType.SA) is not None:
+    moved = redirect.at_auth(sa, connection)
+    if moved is not None:
+        payloads.append(moved)
+    elif message.raw(PayloadType.SA) is not None:
         try:
             choice = child.choose_child(core, sa, message, connection.children, connection.prefer, in_auth=True)
             payloads += choice.payloads()
@@ -437,6 +435,8 @@ def _finish_responder(
     sa.mobike = sa.mobike and connection.mobike
     _establish(core, sa, peer, now)
     core.respond(sa, ExchangeType.IKE_AUTH, payloads)
+    if moved is not None:
+        redirect.expect_leave(core, sa, now)
     if choice is not None:
         child.install(core, sa, choice, child.ChildNonces(sa.nonce_i, sa.nonce_r), now, ours=False)
     elif failure is not None:
@@ -456,7 +456,7 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
     core.emit(events.SaEstablished, now, sa=sa.id, connection=sa.connection, decision=peer.decision)
     old = core.sas.get(sa.reauthenticates) if sa.reauthenticates is not None else None
     if old is not None and old.state is IkeState.ESTABLISHED:
-        old.queue.append(DeleteTask(Reason.REAUTHENTICATED))
+        old.queue.append(DeleteTask(Reason.REDIRECTED if old.redirected else Reason.REAUTHENTICATED))
         core.wake(old)
     # AUTH covered them once; from here on nothing needs them, and they are the largest part of an idle SA.
     sa.init_request = sa.init_response = b""

@@ -92,6 +92,11 @@ class ConnectionConfig:
     reauth: str = "make-before-break"
     mobike: bool = True
     keepalive: float = 20.0
+    follow_redirects: bool = False
+    """As initiator: whether we go where a gateway sends us (RFC 5685)."""
+    redirect_to: str = ""
+    """As responder: the address where initiators are sent; empty: they are served."""
+    redirect_at: str = "init"
     announce_auth_methods: bool = False
     """Whether we say how the peer may authenticate (RFC 9593)."""
     ppk_id: str = ""

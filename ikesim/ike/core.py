@@ -19,7 +19,7 @@ from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import seal_message
 from ikesim.ike.sa import HALF_OPEN, ChildSa, ChildState, IkeSa, IkeState, InstalledIke
 from ikesim.ike.self_tests import SelfTests
-from ikesim.ike.tasks import Task
+from ikesim.ike.tasks import Redirection, Task
 from ikesim.ike.timers import Timers
 from ikesim.ike.window import Counters, Origin, Outstanding
 from ikesim.pki.certificates import parse as parse_certificate
@@ -67,6 +67,10 @@ class Core:
         self.half_open = 0
         self.lingering: dict[SaId, None] = {}
         """IKE SAs that have ended and only answer retransmissions, the oldest first."""
+        self.redirects: dict[str, tuple[float, ...]] = {}
+        """When a connection was sent elsewhere lately."""
+        self.redirections: list[Redirection] = []
+        """SAs to be made with gateways that others have sent us to."""
         self.timers = Timers()
         self.cookies = CookieJar()
         self.counters = Counters()
@@ -271,11 +275,7 @@ class Core:
         self.sas.pop(sa.id, None)
         self.lingering.pop(sa.id, None)
         self.by_spi.pop(sa.spi_local, None)
-        left = self.peer_spis.get(sa.spi_i, 0) - 1
-        if left > 0:
-            self.peer_spis[sa.spi_i] = left
-        else:
-            self.peer_spis.pop(sa.spi_i, None)
+        self._leave_peer_spi(sa.spi_i)
         if sa.peer is not None and sa.connection is not None:
             key = (sa.connection, sa.peer.identity)
             known = self.peers.get(key, {})
@@ -286,6 +286,21 @@ class Core:
             self.init_requests.pop(sa.init_digest, None)
         sa.timers.clear()
         sa.queue.clear()
+
+    def renew_spi(self, sa: IkeSa) -> None:
+        """An initiator begins anew, under another SPI."""
+        del self.by_spi[sa.spi_i]
+        self._leave_peer_spi(sa.spi_i)
+        sa.spi_i = self.new_ike_spi()
+        self.by_spi[sa.spi_i] = sa.id
+        self.peer_spis[sa.spi_i] = self.peer_spis.get(sa.spi_i, 0) + 1
+
+    def _leave_peer_spi(self, spi: bytes) -> None:
+        left = self.peer_spis.get(spi, 0) - 1
+        if left > 0:
+            self.peer_spis[spi] = left
+        else:
+            self.peer_spis.pop(spi, None)
 
     # what leaves the endpoint
 

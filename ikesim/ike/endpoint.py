@@ -21,6 +21,7 @@ from ikesim.ike import (
     intermediate,
     lifetime,
     mobike,
+    redirect,
     rekey_ike,
     traffic,
     unique,
@@ -213,6 +214,14 @@ class Endpoint:
             self._ask(found, DeleteTask(Reason.REAUTHENTICATED), now)
             return
         found.successor = init.initiate(self.core, found.connection, now, reauthenticates=found.id)
+
+    def redirect(self, sa: SaId, gateway: str, now: float) -> None:
+        """Send the peer of an IKE SA that we answered to another gateway, an IP address (RFC 5685 5).
+
+        Raises NotFoundError, UsageError where the SA is not established, ours, or of a peer that does not follow.
+        """
+        found = self._established(sa)
+        self._ask(found, redirect.ask(self.core, found, gateway, now), now)
 
     def change_address(self, sa: SaId, local: Address, now: float, remote: Address | None = None) -> None:
         """Move an IKE SA and its CHILD SAs to another local address (or remote, too) with MOBIKE (RFC 4555).
@@ -526,8 +535,26 @@ class Endpoint:
         sa.queue.append(task)
         self._next(sa, now)
 
+    def _go_elsewhere(self, now: float) -> None:
+        """Make the SAs with gateways that others have sent us to."""
+        core = self.core
+        while core.redirections:
+            moved = core.redirections.pop(0)
+            new = init.initiate(
+                core,
+                moved.connection,
+                now,
+                moved.old if moved.keep else None,
+                remote=moved.remote,
+                redirected_from=moved.redirected_from,
+            )
+            if moved.keep:
+                core.sas[moved.old].successor = new
+            core.emit(events.Redirected, now, old=moved.old, new=new, gateway=moved.remote.host)
+
     def _next(self, sa: IkeSa, now: float) -> None:
         """Send the next waiting request, if none is outstanding; also of SAs that this one woke."""
+        self._go_elsewhere(now)
         self.core.wake(sa)
         self._wake(now)
 
@@ -583,6 +610,7 @@ class Endpoint:
             "keepalive": self._keep_alive,
             "retry": self._retry,
             agreement.TIMER: lambda sa, now: followup.forget(core, sa),
+            redirect.TIMER: lambda sa, now: self._end(sa, Reason.REDIRECTED, now),
             unique.CROSSED: lambda sa, now: unique.settle_crossed(core, sa, now),
             unique.OUTLIVED: lambda sa, now: unique.settle_outlived(core, sa, now),
         }

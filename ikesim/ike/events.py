@@ -133,6 +133,15 @@ class Rekeyed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redirected(Event):
+    """The peer sent us to another gateway; `new` is the SA with that one, the same where none was up yet."""
+
+    old: SaId
+    new: SaId
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retransmitted(Event):
     """A request was sent again."""
 

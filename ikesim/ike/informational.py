@@ -1,6 +1,6 @@
 """INFORMATIONAL: DELETE, signs of life, and an initiator's refusal (RFC 7296 1.4, 2.4)."""
 
-from ikesim.ike import create_child, lifetime, mobike, rekey_ike
+from ikesim.ike import create_child, lifetime, mobike, redirect, rekey_ike
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import recognise
 from ikesim.ike.sa import ChildSa, ChildState, IkeSa, IkeState
@@ -78,6 +78,7 @@ def handle_request(core: Core, sa: IkeSa, message: Message, now: float) -> None:
         payloads.append(Delete(ProtocolId.ESP, answered))
     payloads += mobike.handle_request(core, sa, message, now)
     core.respond(sa, ExchangeType.INFORMATIONAL, payloads)
+    redirect.heed(core, sa, message, now)
     for child in dict.fromkeys(item.id for item in gone):
         known = sa.children[child]
         core.remove_child(sa, known, create_child.why_deleted(core, sa, known, now), now)

@@ -6,7 +6,7 @@ from struct import unpack
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, NotFoundError, ProtocolError, UsageError
-from ikesim.ike import announcement, intermediate, nat, own, ppk
+from ikesim.ike import announcement, events, intermediate, nat, own, ppk, redirect
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -24,7 +24,7 @@ from ikesim.ike.self_tests import FAILED
 from ikesim.ike.tasks import AuthTask, InitTask, IntermediateTask
 from ikesim.ike.window import Origin, digest
 from ikesim.reasons import Reason
-from ikesim.wire.address import Path
+from ikesim.wire.address import Address, Path
 from ikesim.wire.message import Flags, Header, Message
 from ikesim.wire.payloads import CERTREQ, KE, SA, Nonce, Notify, Payload
 from ikesim.wire.proposals import Proposal
@@ -47,14 +47,26 @@ NO_SPI = bytes(8)
 # the initiator
 
 
-def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = None) -> SaId:
-    """Start an IKE SA for a connection. Raises NotFoundError, or UsageError where it has no remote address."""
+def initiate(
+    core: Core,
+    name: str,
+    now: float,
+    reauthenticates: SaId | None = None,
+    *,
+    remote: Address | None = None,
+    redirected_from: str = "",
+) -> SaId:
+    """Start an IKE SA for a connection, with its remote or where that has sent us.
+
+    Raises NotFoundError, or UsageError where it has no remote address.
+    """
     connection = core.config.connections.get(name)
     if connection is None:
         raise NotFoundError(f"there is no connection {name!r} in the configuration of {core.config.name}")
     if connection.remote is None:
         raise UsageError(f"connection {name!r} has no remote address: it only answers")
-    path, marked = nat.first_path(core.config, connection, connection.remote)
+    remote = remote or connection.remote
+    path, marked = nat.first_path(core.config, connection, remote)
     sa = IkeSa(
         id=core.new_id("ike"),
         initiator=True,
@@ -74,14 +86,19 @@ def initiate(core: Core, name: str, now: float, reauthenticates: SaId | None = N
     if missing is not None:
         core.refuse(sa, "us", missing[0], now, detail=missing[1])
         return sa.id
-    task = InitTask(
+    _send_request(core, sa, _task(core, connection, remote, redirected_from), now)
+    return sa.id
+
+
+def _task(core: Core, connection: ConnectionConfig, remote: Address, redirected_from: str) -> InitTask:
+    return InitTask(
         proposals=numbered(connection.proposals),
         method=key_exchange_methods(connection.proposals)[0],
         nonce=core.ports.entropy("nonce", NONCE_OCTETS),
+        remote=remote,
+        redirected_from=redirected_from,
         ppk=ppk.held(core, connection),
     )
-    _send_request(core, sa, task, now)
-    return sa.id
 
 
 def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
@@ -97,6 +114,8 @@ def _send_request(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     if task.ppk:
         payloads.append(Notify(NotifyType.USE_PPK))
+    if core.connection(sa).follow_redirects:
+        payloads.append(redirect.willing(task.redirected_from))
     sa.window.next_send = 0
     core.request(sa, ExchangeType.IKE_SA_INIT, payloads, task, now)
     assert sa.window.outstanding is not None
@@ -182,9 +201,7 @@ def try_other_answer(core: Core, sa: IkeSa, message: Message, task: AuthTask, no
     """Where the responder refused our AUTH: go on with the second answer, if there is one (RFC 7296 2.4)."""
     if task.init is None or not task.other or message.notify(NotifyType.AUTHENTICATION_FAILED) is None:
         return False
-    connection = core.connection(sa)
-    assert connection.remote is not None
-    sa.path, sa.marked = nat.first_path(core.config, connection, connection.remote)
+    sa.path, sa.marked = nat.first_path(core.config, core.connection(sa), task.init.remote)
     sa.reassembly.clear()
     try:
         handle_response(core, sa, Message.parse(task.other), task.init, now)
@@ -198,6 +215,10 @@ def _handle_notify(core: Core, sa: IkeSa, message: Message, task: InitTask, now:
     if cookie is not None and 1 <= len(cookie.data) <= 64 and cookie.data != task.cookie:
         task.cookie = cookie.data
         _restart(core, sa, task, now)
+        return
+    moved = message.notify(NotifyType.REDIRECT)
+    if moved is not None and core.connection(sa).follow_redirects:
+        _follow(core, sa, moved, task, now)
         return
     invalid_ke = message.notify(NotifyType.INVALID_KE_PAYLOAD)
     if invalid_ke is not None and len(invalid_ke.data) == 2:
@@ -219,6 +240,23 @@ def _handle_notify(core: Core, sa: IkeSa, message: Message, task: InitTask, now:
     if task.suspicion is None:
         task.suspicion = reason
         core.timers.set(sa, "suspicion", now + min(SUSPICION_TIME, core.config.retransmit.initial))
+
+
+def _follow(core: Core, sa: IkeSa, moved: Notify, task: InitTask, now: float) -> None:
+    """Begin anew with another gateway, as the responder says; our nonce in it shows that it saw our request."""
+    connection, before = core.connection(sa), sa.path.remote.host
+    try:
+        remote = redirect.destination(core, connection, sa.path, moved.data, now, nonce=task.nonce)
+    except redirect.NoDestinationError as error:
+        core.refuse(sa, "peer", Reason.REDIRECTED, now, detail=str(error))
+        return
+    sa.window.outstanding = None
+    sa.timers.pop("retransmit", None)
+    sa.timers.pop("suspicion", None)
+    core.renew_spi(sa)
+    sa.path, sa.marked = nat.first_path(core.config, connection, remote)
+    core.emit(events.Redirected, now, old=sa.id, new=sa.id, gateway=remote.host)
+    _send_request(core, sa, _task(core, connection, remote, before), now)
 
 
 def _restart(core: Core, sa: IkeSa, task: InitTask, now: float) -> None:
@@ -278,6 +316,11 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     if not candidates:
         _turn_away(core, header, origin, now, Reason.NO_CONNECTION, f"no connection for {origin.path.remote.host}")
         return
+    moved = redirect.at_init(candidates, message, nonce.data)
+    if moved is not None:
+        core.counters.add("redirected-at-init")
+        core.answer_in_clear(header, [moved], origin)
+        return
     extended = message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
     chosen = _choose(offered.proposals, candidates, extended)
     if chosen is None:
@@ -311,6 +354,7 @@ def handle_request(core: Core, message: Message, origin: Origin, now: float) -> 
     core.add(sa)
     core.init_requests[mark] = sa.id
     _learn(core, sa, message, origin.path)
+    sa.follows_redirects = redirect.follows(message)
     sa.use_ppk = message.notify(NotifyType.USE_PPK) is not None and any(ppk.held(core, item) for item in candidates)
     _respond(core, sa, chosen, answer, candidates, extended)
     _derive(core, sa, chosen, shared)

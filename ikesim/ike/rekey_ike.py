@@ -213,6 +213,8 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
         authorities=old.authorities,
         fragmentation=old.fragmentation,
         childless=old.childless,
+        follows_redirects=old.follows_redirects,
+        redirected=old.redirected,
         mobike=old.mobike,
         additional=old.additional,
         traffic_path=old.traffic_path,

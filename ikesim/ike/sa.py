@@ -275,6 +275,10 @@ class IkeSa:
     """What the peer's CERTREQ asked for, SHA-1 of SubjectPublicKeyInfo; None: it did not ask."""
     fragmentation: bool = False
     childless: bool = False
+    follows_redirects: bool = False
+    """Whether the peer goes where we send it (RFC 5685)."""
+    redirected: bool = False
+    """Whether the peer has sent us elsewhere."""
     mobike: bool = False
     additional: tuple[str, ...] = ()
     """The peer's addresses other than the one in use (RFC 4555 3.6)."""

@@ -11,7 +11,7 @@ from ikesim.ike.config import ChildConfig
 from ikesim.ike.ids import SaId
 from ikesim.pki.decision import TrustDecision
 from ikesim.reasons import Reason
-from ikesim.wire.address import Path
+from ikesim.wire.address import Address, Path
 from ikesim.wire.payloads import Payload
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.selectors import TrafficSelector
@@ -24,6 +24,10 @@ class InitTask:
     proposals: tuple[Proposal, ...]
     method: int
     nonce: bytes
+    remote: Address
+    """The responder: the configured one, or where that has sent us."""
+    redirected_from: str = ""
+    """The host that did."""
     ppk: bool = False
     """Whether we offer to mix in a postquantum preshared key."""
     pairs: dict[int, KeyPair] = field(default_factory=dict)
@@ -46,6 +50,18 @@ class ChildOffer:
     proposals: tuple[Proposal, ...]
     local_ts: tuple[TrafficSelector, ...]
     remote_ts: tuple[TrafficSelector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """An IKE SA to be made with another gateway than the one asked first."""
+
+    old: SaId
+    connection: str
+    remote: Address
+    redirected_from: str
+    keep: bool
+    """Whether the old SA stays until the new one is up."""
 
 
 @dataclass(slots=True)

@@ -144,6 +144,7 @@ ALONE = [
     ("[connection.bob]", '[connection.bob]\ntrusted-ca = "north"', "no [pki.ca-profile.north]; none is declared"),
     ("[connection.bob]", '[connection.bob]\njitter = "100%"', "forever"),
     ("[connection.bob]", '[connection.bob]\npolicy-oids = ["1.2.x"]', "object identifier"),
+    ("[connection.bob]", '[connection.bob]\nredirect-to = "gw.example"', "not an IP address"),
     ("[connection.bob]", "[connection.bob]\nppk-required = true", "without ppk-id"),
     ("[connection.bob]", '[connection.bob]\nppk-secret = "shared"', "without ppk-id"),
     ("[connection.bob]", '[connection.bob]\nppk-id = "bob@ppk"', "give ppk-secret as well"),
