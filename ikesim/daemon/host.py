@@ -33,6 +33,7 @@ from ikesim.ike.self_tests import SelfTestSettings
 from ikesim.ike.status import status
 from ikesim.pki.store import PkiStore
 from ikesim.wire.address import Address, Path
+from ikesim.wire.demux import first_request
 
 log = logging.getLogger("ikesim.daemon")
 
@@ -40,6 +41,9 @@ T = TypeVar("T")
 
 INBOX = 4096
 """Datagrams waiting for the core; more are dropped, as the kernel would. Four seconds at 1,000 a second."""
+STRANGERS = 256
+"""IKE_SA_INIT requests waiting, of those with a COOKIE and of those without: they come from anybody, so all else
+goes first, and what a flood leaves no room for is dropped here instead of at random in the kernel."""
 BATCH = 32
 """Datagrams handled before timers, fetches and the control API get their turn."""
 STOP_PATIENCE = 2.0
@@ -81,6 +85,8 @@ class EndpointHost:
         self._recorder = recorder
         self._inner: InnerHost
         self._inbox: deque[tuple[bytes, Path]] = deque()
+        self._returning: deque[tuple[bytes, Path]] = deque()
+        self._strangers: deque[tuple[bytes, Path]] = deque()
         self._arrived = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,7 +106,9 @@ class EndpointHost:
     async def start(self) -> Ready:
         """Open and begin. Raises UsageError when a socket cannot be bound; nothing stays open then."""
         await self.open()
-        return self.begin()
+        ready = self.report_ready()
+        self.begin()
+        return ready
 
     async def open(self) -> None:
         """Bind the sockets and start the core with the ports that they really have. Raises UsageError, as `start`."""
@@ -115,8 +123,8 @@ class EndpointHost:
         self._inner = inner_host(self.config)
         self._spawn(self._handle_inbox(), "datagrams")
 
-    def begin(self) -> Ready:
-        """Report Ready, and initiate the connections that start at once."""
+    def report_ready(self) -> Ready:
+        """Report Ready: the endpoint answers from here on."""
         ready = Ready(
             sequence=0,
             time=self.ports.wall(self.now()),
@@ -125,6 +133,10 @@ class EndpointHost:
             listen_nat_t=self.config.listen_nat_t,
         )
         self._publish(ready)
+        return ready
+
+    def begin(self) -> None:
+        """Test the cryptography, and initiate the connections that start at once."""
         settings = load_settings(self.loaded.state)
         self.configure_self_tests(settings)
         if settings.enabled:
@@ -132,7 +144,6 @@ class EndpointHost:
         for connection in self.config.connections.values():
             if connection.start == "immediately":
                 self.boundary.contain(f"the start of {connection.name}", self.initiate, connection.name)
-        return ready
 
     async def stop(self) -> None:
         """Delete every SA, give the peers a moment to answer, and let go of everything; again: nothing."""
@@ -254,21 +265,27 @@ class EndpointHost:
 
     def _receive(self, octets: bytes, path: Path) -> None:
         """A socket has a datagram."""
-        if len(self._inbox) >= INBOX:
+        kind = first_request(octets)
+        inbox, limit = self._inbox, INBOX
+        if kind is not None:
+            inbox, limit = (self._returning if kind else self._strangers), STRANGERS
+        if len(inbox) >= limit:
             self.inbox_dropped += 1
             return
-        self._inbox.append((octets, path))
+        inbox.append((octets, path))
         self._arrived.set()
 
     async def _handle_inbox(self) -> None:
         while True:
             await self._arrived.wait()
-            for _ in range(min(len(self._inbox), BATCH)):
-                octets, path = self._inbox.popleft()
+            for _ in range(BATCH):
+                inbox = self._inbox or self._returning or self._strangers
+                if not inbox:
+                    self._arrived.clear()
+                    break
+                octets, path = inbox.popleft()
                 self.boundary.contain(f"a datagram from {path.remote}", self._take, octets, path)
                 self._pump()
-            if not self._inbox:
-                self._arrived.clear()
             await asyncio.sleep(0)
 
     def _take(self, octets: bytes, path: Path) -> None:

@@ -65,6 +65,8 @@ async def run(
         lines = "".join(f"{json.dumps(ready.to_json())}\n" for _, ready in hosts)
         if ready_file is not None:
             _write_at_once(ready_file, lines)
+        for host, _ in hosts:
+            host.begin()
         await stopping.wait()
         output.say("stopping: SAs are deleted")
         await asyncio.gather(*(host.stop() for host, _ in hosts))
@@ -99,7 +101,7 @@ async def _start(
     stack.push_async_callback(control.stop)
     await control.start()
     # only now: whoever reads Ready may use the control API at once
-    return host, host.begin()
+    return host, host.report_ready()
 
 
 def _recorder(path: Path | None, stack: contextlib.AsyncExitStack) -> Recording | None:
