@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-CELLS = 64
+CELLS = 68
 """How many cells the table has: two for each case. Asserted, so that none is lost unnoticed."""
 
 OUR_NAME, THEIR_NAME = "ours.test", "theirs.test"
@@ -134,6 +134,16 @@ MEETINGS = (
         signed="RSA_EMSA_PKCS1_SHA2_256",
     ),
     Meeting("Ed25519", leaf="ed25519", signed="ED25519"),
+    # KH-07: the store is sealed at the start of the daemon, and opened again by the next case
+    Meeting("ECDSA P-256, with key protection", endpoint={"key-protection": True}),
+    Meeting(
+        "RSA-2048 PSS, with key protection",
+        leaf="rsa",
+        schemes=("rsa-pss-sha256",),
+        auth="ike:rsa/pss-sha256",
+        signed="RSA_EMSA_PSS_SHA2_256_SALT_32",
+        endpoint={"key-protection": True},
+    ),
     Meeting(
         "ECDSA P-256, AUTH method 9",
         charon={"signature_authentication": "no"},
