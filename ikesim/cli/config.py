@@ -1,4 +1,4 @@
-"""`ikesim config`: is a configuration usable?"""
+"""`ikesim config`: is a configuration usable, and what becomes of one that was written for something else?"""
 
 from pathlib import Path
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 import click
 
 from ikesim.cli.common import json_option, print_json
+from ikesim.daemon.safe import escaped
+from ikesim.errors import UsageError
 
 
 @click.group()
 def config() -> None:
-    """Check a configuration."""
+    """Check or import a configuration."""
 
 
 @config.command()
@@ -40,6 +42,36 @@ def check(file: Path, as_json: bool) -> None:
     )
     for note in loaded.notes:
         click.echo(f"note: {note}")
+
+
+@config.command("import")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), metavar="CONFIG", help="Default: stdout.")
+@click.option("--name", metavar="NAME", help="Of the endpoint; default: the name of FILE.")
+@click.option("--listen", multiple=True, metavar="ADDRESS:PORT", help="Default: the local addresses in FILE.")
+@json_option
+def import_(file: Path, out: Path | None, name: str | None, listen: tuple[str, ...], as_json: bool) -> None:
+    """Make a configuration of Junos' set lines or of a swanctl.conf; what cannot be carried over is listed."""
+    from ikesim.configuration.importing import import_file
+
+    imported = import_file(file, name=name, listen=listen)
+    text = imported.toml()
+    if out is not None:
+        try:
+            out.write_text(text)
+        except OSError as error:
+            raise UsageError(f"{out} cannot be written: {(error.strerror or str(error)).lower()}") from None
+    if as_json:
+        left_out = [{"where": item.where, "why": item.why} for item in imported.left_out]
+        print_json({"result": "ok", "file": None if out is None else str(out), "toml": text, "left_out": left_out})
+        return
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        connections = imported.document.get("connection", {})
+        click.echo(f"{out}: {_count(len(connections), 'connection')}, {len(imported.left_out)} things left out")
+    for item in imported.left_out:
+        click.echo(f"left out: {escaped(item.where)}: {escaped(item.why)}", err=True)
 
 
 def _count(number: int, what: str) -> str:
