@@ -26,7 +26,7 @@ class Prf:
         keyed.update(data)
         return keyed.finalize()
 
-    def plus(self, key: bytes, seed: bytes, length: int) -> bytes:
+    def plus(self, key: bytes | memoryview, seed: bytes, length: int) -> bytes:
         """The first `length` octets of prf+(key, seed).
 
         Raises CryptoError beyond 255 rounds, where the counter octet ends (RFC 7296 2.13).

@@ -83,13 +83,15 @@ def ike_keys(
 
 
 def with_ppk(prf: Prf, keys: IkeKeys, ppk: bytes | memoryview) -> IkeKeys:
-    """The keys with a postquantum preshared key mixed into SK_d and SK_p (RFC 8784 3): prf+(PPK, SK')."""
-    octets = bytes(ppk)
+    """The keys with a postquantum preshared key mixed into SK_d and SK_p (RFC 8784 3): prf+(PPK, SK').
+
+    The PPK is read where it lies: a copy of it would stay in memory.
+    """
     return replace(
         keys,
-        d=prf.plus(octets, keys.d, len(keys.d)),
-        pi=prf.plus(octets, keys.pi, len(keys.pi)),
-        pr=prf.plus(octets, keys.pr, len(keys.pr)),
+        d=prf.plus(ppk, keys.d, len(keys.d)),
+        pi=prf.plus(ppk, keys.pi, len(keys.pi)),
+        pr=prf.plus(ppk, keys.pr, len(keys.pr)),
     )
 
 

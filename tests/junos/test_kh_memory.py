@@ -25,10 +25,11 @@ def secrets_of(site: Site, kind: str, size: int | None) -> dict[str, list[bytes]
     found = {"pki": private_parts((state / "pki/keys/alice.key").read_bytes().split(b"\n", 2)[2])}
     for name in ("ike-psk", "manual-vpn"):
         value = os.urandom(32)
-        arguments = ("pki", "secret", "add", name, "--kind", name, "--hex", "--endpoint", site.files["alice"])
-        done = ikesim(*arguments, given=value.hex())
-        assert done.returncode == 0, done
-        assert value.hex() not in done.stdout + done.stderr
+        for host in ("alice", "bob"):
+            arguments = ("pki", "secret", "add", name, "--kind", name, "--hex", "--endpoint", site.files[host])
+            done = ikesim(*arguments, given=value.hex())
+            assert done.returncode == 0, done
+            assert value.hex() not in done.stdout + done.stderr
         found[name] = [value]
     return found
 
@@ -37,12 +38,16 @@ def secrets_of(site: Site, kind: str, size: int | None) -> dict[str, list[bytes]
 def test_kh_01_kh_02_kh_08_kp_03_between_two_handshakes_no_key_is_in_memory(
     tmp_path: Path, kind: str, size: int | None
 ) -> None:
-    """The search finds every key with key-protection off, and none with it on."""
+    """The search finds every key with key-protection off, and none with it on.
+
+    The preshared key is one that each handshake uses (RFC 8784).
+    """
     site = Site(tmp_path)
     secrets = secrets_of(site, kind, size)
     for protected in (False, True):
         for name, peer in (("alice", "bob"), ("bob", "alice")):
-            site.write(name, peer, endpoint=f"key-protection = {str(protected).lower()}")
+            used = 'ppk-id = "shared"\nppk-secret = "ike-psk"\nppk-required = true'
+            site.write(name, peer, endpoint=f"key-protection = {str(protected).lower()}", connection=used)
         with running(site.files["alice"], site.files["bob"]) as daemon:
             daemon.wait_for("Ready")
             daemon.wait_for("Ready")
