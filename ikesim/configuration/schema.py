@@ -179,11 +179,11 @@ class ConnectionTable(Table):
     mobike: bool = True
     keepalive: values.Keepalive = 20.0
     follow_redirects: bool = False
-    redirect_to: Literal[""] | values.Host = ""
+    redirect_to: values.HostOrNone = ""
     redirect_at: Literal["init", "auth"] = "init"
     announce_auth_methods: bool = False
     ppk_id: Annotated[str, Field(max_length=255)] = ""
-    ppk_secret: Literal[""] | values.Name = ""
+    ppk_secret: values.NameOrNone = ""
     ppk_required: bool = False
 
 

@@ -147,6 +147,7 @@ ALONE = [
     ("[connection.bob]", '[connection.bob]\nredirect-to = "gw.example"', "not an IP address"),
     ("[connection.bob]", "[connection.bob]\nppk-required = true", "without ppk-id"),
     ("[connection.bob]", '[connection.bob]\nppk-secret = "shared"', "without ppk-id"),
+    ("[connection.bob]", '[connection.bob]\nppk-secret = "a b"', "'a b'"),
     ("[connection.bob]", '[connection.bob]\nppk-id = "bob@ppk"', "give ppk-secret as well"),
     ("[connection.bob]", "[connection.bob]\nproposals = []", "must not be empty"),
     ("[connection.bob]", "[connection.bob]\nliveness = 5", "expected a table, not the number 5"),
