@@ -37,6 +37,8 @@ def check(tables: Tables, problems: Problems) -> None:
         _check_addresses(connection, tables, problems)
         _check_lists(connection, problems)
         _check_ppk(connection, problems)
+        if connection.has("childless") and connection.model.childless == "never" and not tables.children[name]:
+            problems.add(connection.path, "childless", '"never" needs a child: there is none to begin with')
         for child in tables.children[name].values():
             _check_child(child, problems)
 
@@ -322,6 +324,7 @@ def _build_connection(name: str, model: schema.ConnectionTable, tables: Tables) 
         reauth=model.reauth,
         mobike=model.mobike,
         keepalive=model.keepalive,
+        childless=model.childless,
         follow_redirects=model.follow_redirects,
         redirect_to=model.redirect_to,
         redirect_at=model.redirect_at,

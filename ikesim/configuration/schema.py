@@ -178,6 +178,7 @@ class ConnectionTable(Table):
     reauth: Literal["make-before-break", "break-before-make"] = "make-before-break"
     mobike: bool = True
     keepalive: values.Keepalive = 20.0
+    childless: Literal["allow", "prefer", "force", "never"] = "allow"
     follow_redirects: bool = False
     redirect_to: values.HostOrNone = ""
     redirect_at: Literal["init", "auth"] = "init"

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import announcement, child, events, lifetime, mobike, ppk, redirect, unique
+from ikesim.ike import announcement, child, childless, events, lifetime, mobike, ppk, redirect, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -62,6 +62,7 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
     """Send IKE_AUTH: IDi, CERT, CERTREQ, IDr, AUTH, and the first CHILD SA (RFC 7296 1.2)."""
     connection = core.connection(sa)
     try:
+        alone = childless.begins_alone(sa, connection)
         mixed = ppk.mixed(core, sa, connection) if sa.use_ppk else None
         own = own_auth(core, sa, connection, mixed)
     except ProtocolError as error:
@@ -79,7 +80,7 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
         payloads.append(IDr(expected.type, expected.data))
     payloads.append(own.auth)
     task = AuthTask(init=init, other=other)
-    if connection.children:
+    if not alone:
         task.offer = child.make_offer(core, connection.children[0], with_exchange=False)
         payloads += child.offer_payloads(task.offer)
     if connection.mobike:
@@ -386,8 +387,8 @@ def _accept(
         return
     if connection.unique != "never":
         unique.after_establishment(core, sa, initial_contact, now)
-    for config in connection.children[1:] if sa.initiator else ():
-        sa.queue.append(CreateChildTask(config))
+    if sa.initiator:
+        sa.queue.extend(map(CreateChildTask, connection.children[0 if pending.offer is None else 1 :]))
 
 
 def _finish_initiator(core: Core, sa: IkeSa, pending: PendingVerdict, peer: Authenticated, now: float) -> None:
@@ -408,7 +409,11 @@ def _finish_initiator(core: Core, sa: IkeSa, pending: PendingVerdict, peer: Auth
 def _finish_responder(
     core: Core, sa: IkeSa, pending: PendingVerdict, peer: Authenticated, connection: ConnectionConfig, now: float
 ) -> bool:
-    """Answer with our own IDr, CERT, AUTH and the CHILD SA; False if we could not authenticate ourselves."""
+    """Answer with our own IDr, CERT, AUTH and the CHILD SA; False if we refuse, or cannot authenticate ourselves."""
+    with_child = pending.message.raw(PayloadType.SA) is not None
+    if not with_child and connection.childless == "never":
+        _send_refusal(core, sa, Reason.CHILD_FAILED, now, peer.decision, childless.UNWANTED)
+        return False
     try:
         own = own_auth(core, sa, connection)
     except ProtocolError as error:
@@ -421,8 +426,9 @@ def _finish_responder(
     moved = redirect.at_auth(sa, connection)
     if moved is not None:
         payloads.append(moved)
-    elif message.raw(PayloadType.SA) is not None:
+    elif with_child:
         try:
+            childless.check_offer(connection)
             choice = child.choose_child(core, sa, message, connection.children, connection.prefer, in_auth=True)
             payloads += choice.payloads()
         except child.ChildFailure as error:

@@ -92,6 +92,8 @@ class ConnectionConfig:
     reauth: str = "make-before-break"
     mobike: bool = True
     keepalive: float = 20.0
+    childless: str = "allow"
+    """Whether an IKE SA begins without a CHILD SA (RFC 6023): allow, prefer, force or never."""
     follow_redirects: bool = False
     """As initiator: whether we go where a gateway sends us (RFC 5685)."""
     redirect_to: str = ""

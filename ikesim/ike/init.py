@@ -375,7 +375,8 @@ def _respond(
     payloads: list[Payload] = [SA((chosen,)), KE(method, public), Nonce(sa.nonce_r)]
     # RFC 7383 2.3: an initiator that did not say so must not be led to believe that fragments are read.
     payloads += _common_notifies(core, sa.spi_i, sa.spi_r, sa.origin.path, fragmentation=sa.fragmentation)
-    payloads.append(_CHILDLESS)
+    if any(item.childless != "never" for item in candidates):
+        payloads.append(_CHILDLESS)
     if extended:
         payloads.append(Notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED))
     if sa.use_ppk:
