@@ -44,8 +44,9 @@ INBOX = 4096
 STRANGERS = 256
 """IKE_SA_INIT requests waiting, of those with a COOKIE and of those without: they come from anybody, so all else
 goes first, and what a flood leaves no room for is dropped here instead of at random in the kernel."""
-BATCH = 32
-"""Datagrams handled before timers, fetches and the control API get their turn."""
+BATCH, STRANGERS_BATCH = 32, 8
+"""Datagrams handled before timers, fetches and the control API get their turn, and the kernel's buffer is read again:
+it holds some hundreds, which a flood sends in a few milliseconds."""
 STOP_PATIENCE = 2.0
 """Seconds that peers have to answer our DELETE when the daemon stops."""
 AFTER_BUG = 1.0
@@ -278,14 +279,17 @@ class EndpointHost:
     async def _handle_inbox(self) -> None:
         while True:
             await self._arrived.wait()
-            for _ in range(BATCH):
-                inbox = self._inbox or self._returning or self._strangers
+            for number in range(BATCH):
+                inbox = self._inbox
+                if not inbox and number < STRANGERS_BATCH:
+                    inbox = self._returning or self._strangers
                 if not inbox:
-                    self._arrived.clear()
                     break
                 octets, path = inbox.popleft()
                 self.boundary.contain(f"a datagram from {path.remote}", self._take, octets, path)
                 self._pump()
+            if not (self._inbox or self._returning or self._strangers):
+                self._arrived.clear()
             await asyncio.sleep(0)
 
     def _take(self, octets: bytes, path: Path) -> None:

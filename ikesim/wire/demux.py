@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from enum import Enum
 from typing import Final
 
-from ikesim.wire.registry import ExchangeType
+from ikesim.wire.registry import ExchangeType, PayloadType
 
 MARKER: Final = b"\0\0\0\0"
 """Stands before IKE where ESP would have its SPI (RFC 3948 section 2.2)."""
@@ -55,3 +55,14 @@ def _plausible(octets: bytes) -> bool:
         and octets[18] >= ExchangeType.IKE_SA_INIT
         and int.from_bytes(octets[24:28], "big") == len(octets)
     )
+
+
+def first_request(datagram: bytes) -> bool | None:
+    """Whether a datagram that asks for a new IKE SA brings a notify first, as a COOKIE must stand (RFC 7296 2.6).
+
+    None: it is something else. A look at a few octets: what this says is no proof of anything.
+    """
+    start = 4 if datagram[:4] == bytes(4) else 0
+    if datagram[start + 18 : start + 20] != b"\x22\x08" or datagram[start + 8 : start + 16] != bytes(8):
+        return None
+    return datagram[start + 16] == PayloadType.N

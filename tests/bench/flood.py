@@ -83,6 +83,7 @@ async def measure(folder: Path, count: int, seconds: float) -> dict[str, Any]:
         "spoofed IKE_SA_INIT sent": sent.value,
         "datagrams that reached the daemon": status["datagrams_received"],
         "dropped in its inbox": status["inbox_dropped"],
+        "dropped in its outbox": status["outbox_dropped"],
         "cookies sent": status.get("cookies-sent", 0),
         "cookies accepted": status.get("cookies-accepted", 0),
         "internal errors": status["internal_errors"],
