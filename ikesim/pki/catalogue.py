@@ -6,6 +6,7 @@ killed at any moment leaves the old state or the new one. What no index names is
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ikesim.errors import UsageError
+from ikesim.errors import NotFoundError, UsageError
 from ikesim.pki import disk
 from ikesim.pki.objects import CaCertificate, CertificateRequest, HeldCrl, OwnCertificate, Provenance
 
@@ -21,6 +22,14 @@ FORMAT = 1
 _INDEX = "index.json"
 _OBJECTS = "objects"
 _SUFFIX = ".der"
+_BLOB = re.compile(r"[0-9a-f]{64}\.der")
+_KNOWN = {
+    "": re.compile(r"index\.json|lock|objects|keys|secrets"),
+    _OBJECTS: _BLOB,
+    "keys": re.compile(r"lock|.+\.key"),
+    "secrets": re.compile(r"lock|.+\.secret"),
+}
+"""What there is in each folder of the partition, besides the leftovers of writes that were cut short."""
 _KEYS = frozenset({"format", "certificates", "ca-certificates", "crls"})
 
 
@@ -92,8 +101,22 @@ def save(directory: Path, state: State) -> None:
             disk.write_private(folder / name, der)
     disk.write_private(directory / _INDEX, json.dumps(_encode(state), indent=1).encode() + b"\n")
     for path in folder.iterdir():
-        if path.name not in named:
+        if path.name not in named and _is_ours(path, _BLOB):
             disk.remove_private(path)
+
+
+def check_foreign(directory: Path) -> None:
+    """Refuse what does not belong into the partition (UsageError): nobody can say what it means, or may remove it."""
+    for folder, known in _KNOWN.items():
+        if not (directory / folder).is_dir():
+            continue
+        for path in sorted((directory / folder).iterdir()):
+            if not _is_ours(path, known):
+                raise UsageError(f"{path} does not belong into the PKI store: move it elsewhere")
+
+
+def _is_ours(path: Path, known: re.Pattern[str]) -> bool:
+    return disk.is_leftover(path) or known.fullmatch(path.name) is not None
 
 
 def _name(der: bytes) -> str:
@@ -167,7 +190,10 @@ def _decode_provenance(entry: dict[str, str]) -> Provenance:
 
 def _blob(folder: Path, name: str) -> bytes:
     path = folder / Path(name).name
-    content = disk.read_private(path)
+    try:
+        content = disk.read_private(path)
+    except NotFoundError:
+        raise _damaged(path) from None
     if _name(content) != name:
         raise _damaged(path)
     return content

@@ -73,6 +73,7 @@ class PkiStore:
         disk.open_directory(state)
         directory = state / "pki"
         disk.open_directory(directory)
+        catalogue.check_foreign(directory)
         file = wrapping_key or default_file(state)
         protection: KeyProtection | bool = False
         if key_protection:
