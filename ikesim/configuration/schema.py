@@ -178,6 +178,9 @@ class ConnectionTable(Table):
     reauth: Literal["make-before-break", "break-before-make"] = "make-before-break"
     mobike: bool = True
     keepalive: values.Keepalive = 20.0
+    request_address: Annotated[list[Literal["ipv4", "ipv6"]], BeforeValidator(_as_list), Field(max_length=2)] = []
+    address_pool: list[values.Network] = []
+    dns: list[values.Host] = []
     childless: Literal["allow", "prefer", "force", "never"] = "allow"
     follow_redirects: bool = False
     redirect_to: values.HostOrNone = ""

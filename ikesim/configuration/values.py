@@ -4,7 +4,7 @@ import difflib
 import pwd
 import re
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -150,6 +150,13 @@ def _read_host(text: str) -> str:
         raise ValueError(f"{shown(text)} is not an IP address") from None
 
 
+def _read_network(text: str) -> str:
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{shown(text)} is no network: {error}") from None
+
+
 def nearest(value: object, accepted: Iterable[str]) -> str:
     """ "; did you mean X?" where one of the accepted words is near, else nothing."""
     found = difflib.get_close_matches(str(value).lower().replace("_", "-"), list(accepted), 1, 0.6)
@@ -193,6 +200,7 @@ LocalAddress = Annotated[Address, PlainValidator(_text(_read_local_address))]
 PeerAddress = Annotated[Address, PlainValidator(_text(_read_peer_address))]
 LocalIdentity = Annotated[Identity, PlainValidator(_text(_read_identity))]
 RemoteIdentity = Annotated[IdentityPattern, PlainValidator(_text(IdentityPattern.parse))]
+Network = Annotated[str, PlainValidator(_text(_read_network))]
 Host = Annotated[str, PlainValidator(_text(_read_host))]
 NameOrNone = Annotated[str, PlainValidator(_text(lambda text: text and check_name(text)))]
 HostOrNone = Annotated[str, PlainValidator(_text(lambda text: text and _read_host(text)))]

@@ -229,7 +229,7 @@ async def ping(host: EndpointHost, name: str, address: str, count: int, timeout:
     find(host, name, None)
     connection = connection_of(host, name)
     target = _inner_address(address)
-    source = _source_for(connection, target)
+    source = _assigned(host, name, target) or _source_for(connection, target)
     identifier = next(_identifiers) & 0xFFFF
     loop = asyncio.get_running_loop()
     sent: dict[int, float] = {}
@@ -274,6 +274,12 @@ def _inner_address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise UsageError(f"{text!r} is not an IP address: ping takes one behind the peer") from None
+
+
+def _assigned(host: EndpointHost, name: str, target: str) -> str | None:
+    """The address that the peer gave us, of the target's IP version."""
+    found = [address for sa in host.status()["ike_sas"] if sa["connection"] == name for address in sa["assigned"]]
+    return next((address for address in found if (":" in address) == (":" in target)), None)
 
 
 def _source_for(connection: ConnectionConfig, target: str) -> str:

@@ -26,7 +26,7 @@ from ikesim.errors import IkesimError, UsageError
 from ikesim.esp.host import InnerHost
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.endpoint import Endpoint
-from ikesim.ike.events import Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged, to_json
+from ikesim.ike.events import AddressAssigned, Event, Ready, SaClosed, SaEstablished, SaRefused, TrustChanged, to_json
 from ikesim.ike.ids import SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket
 from ikesim.ike.self_tests import SelfTestSettings
@@ -363,6 +363,9 @@ class EndpointHost:
     def _publish(self, event: Event) -> None:
         if isinstance(event, (SaEstablished, SaRefused)) and event.decision is not None:
             self._verdicts.append(event)
+        if isinstance(event, AddressAssigned):
+            for address in event.addresses:
+                self._inner.add(address)
         if isinstance(event, TrustChanged) and event.crl is not None:
             self._keep_crl(event.ca_profile, event.crl, event.url or "")
         for observer in tuple(self.observers):

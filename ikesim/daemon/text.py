@@ -4,6 +4,7 @@ from datetime import UTC
 
 from ikesim.daemon.safe import escaped
 from ikesim.ike.events import (
+    AddressAssigned,
     Anomaly,
     ChildDown,
     ChildUp,
@@ -50,6 +51,9 @@ def sentence(event: Event) -> str:
             return f"{which} of {event.sa} is down ({event.reason}){_detail(event.detail)}"
         case Rekeyed():
             return f"{event.old} was rekeyed; {event.new} takes its place"
+        case AddressAssigned():
+            servers = f", name servers {', '.join(event.dns)}" if event.dns else ""
+            return f"{event.sa}: the peer gave us {', '.join(event.addresses)}{servers}"
         case Redirected():
             then = "" if event.new == event.old else f"; {event.new} takes its place"
             return f"{event.old} was redirected to {event.gateway}{then}"

@@ -44,6 +44,12 @@ class InnerHost:
             else:
                 self._ranges.append((network.start, network.end))
 
+    def add(self, address: str) -> None:
+        """Answer for one more address."""
+        packed = ip_address(address).packed
+        if not self._is_ours(packed):
+            self._ranges.append((packed, packed))
+
     def receive(self, packet: bytes) -> bytes | None:
         """The reply to an echo request for one of our addresses; None to anything else (never an error)."""
         echo = _parse(packet)

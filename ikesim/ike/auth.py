@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ikesim.crypto.signatures import SignatureScheme, verify_auth
 from ikesim.errors import AuthError, ProtocolError
-from ikesim.ike import announcement, child, childless, events, lifetime, mobike, ppk, redirect, unique
+from ikesim.ike import addresses, announcement, child, childless, events, lifetime, mobike, ppk, redirect, unique
 from ikesim.ike.config import ConnectionConfig
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form, recognise
@@ -81,8 +81,10 @@ def send_request(core: Core, sa: IkeSa, now: float, init: InitTask | None = None
     payloads.append(own.auth)
     task = AuthTask(init=init, other=other)
     if not alone:
-        task.offer = child.make_offer(core, connection.children[0], with_exchange=False)
-        payloads += child.offer_payloads(task.offer)
+        first = connection.children[0]
+        local_ts = addresses.offered(connection) or first.local_ts
+        task.offer = child.make_offer(core, first, with_exchange=False, local_ts=local_ts, remote_ts=first.remote_ts)
+        payloads += [*addresses.request(core, sa, connection), *child.offer_payloads(task.offer)]
     if connection.mobike:
         payloads += [Notify(NotifyType.MOBIKE_SUPPORTED), *mobike.additional(core, sa.path)]
     if sa.announced is not None and connection.announce_auth_methods:
@@ -394,6 +396,7 @@ def _accept(
 def _finish_initiator(core: Core, sa: IkeSa, pending: PendingVerdict, peer: Authenticated, now: float) -> None:
     _establish(core, sa, peer, now)
     lifetime.heed(core, sa, pending.message, now)
+    addresses.take_reply(core, sa, pending.message, now)
     if pending.offer is None:
         return
     try:
@@ -429,9 +432,10 @@ def _finish_responder(
     elif with_child:
         try:
             childless.check_offer(connection)
+            given = addresses.answer(core, sa, connection, message, peer.identity)
             choice = child.choose_child(core, sa, message, connection.children, connection.prefer, in_auth=True)
-            payloads += choice.payloads()
-        except child.ChildFailure as error:
+            payloads += [*given, *choice.payloads()]
+        except (child.ChildFailure, addresses.AddressFailure) as error:
             failure = error
             payloads.append(Notify(error.notify or NotifyType.NO_PROPOSAL_CHOSEN, error.data))
     if sa.mobike and connection.mobike:
@@ -469,7 +473,7 @@ def _establish(core: Core, sa: IkeSa, peer: Authenticated, now: float) -> None:
     sa.intermediate = sa.announced = None
 
 
-def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: child.ChildFailure, now: float) -> None:
+def _report_child_failure(core: Core, sa: IkeSa, child_name: str, failure: ProtocolError, now: float) -> None:
     core.emit(
         events.ChildDown,
         now,

@@ -1,13 +1,13 @@
 """CHILD SAs: what is offered, what is chosen, and their installation (RFC 7296 1.2, 1.3, 2.9, 2.17)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ikesim.crypto import exchange, schedule
 from ikesim.crypto.ciphers import cipher_suite
 from ikesim.errors import KeyExchangeError, ProtocolError
 from ikesim.esp.packet import InboundEsp, OutboundEsp
-from ikesim.ike import events
+from ikesim.ike import addresses, events
 from ikesim.ike.config import ChildConfig
 from ikesim.ike.core import Core
 from ikesim.ike.ids import SaId
@@ -20,13 +20,14 @@ from ikesim.wire.payloads import KE, SA, Payload, TSi, TSr
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.registry import NotifyType, name
 from ikesim.wire.selectors import TrafficSelector, narrow
+from ikesim.wire.values import value
 
 LAST_SEQUENCE, LAST_EXTENDED = (1 << 32) - 1, (1 << 64) - 1
 SEQUENCE_RESERVE = 0.1
 """Fraction of the sequence numbers that is left when an SA is rekeyed for want of them (RFC 4303 3.3.3)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildNonces:
     """The nonces of the exchange that makes a CHILD SA: of who asked, and of who answered."""
 
@@ -39,7 +40,7 @@ class ChildNonces:
         return min(self.asked, self.answered)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildChoice:
     """What a responder chose from an offer."""
 
@@ -74,15 +75,15 @@ def make_offer(
     config: ChildConfig,
     *,
     with_exchange: bool,
-    local_ts: tuple[TrafficSelector, ...] = (),
-    remote_ts: tuple[TrafficSelector, ...] = (),
+    local_ts: tuple[TrafficSelector, ...],
+    remote_ts: tuple[TrafficSelector, ...],
 ) -> ChildOffer:
     """What we offer for a CHILD SA; a rekeyed one keeps the selectors that were narrowed (RFC 7296 2.9.2)."""
     spi = core.new_esp_spi()
     proposals = numbered(config.proposals, spi)
     if not with_exchange:
         proposals = without_key_exchange(proposals)
-    return ChildOffer(config, spi, proposals, local_ts or config.local_ts, remote_ts or config.remote_ts)
+    return ChildOffer(config, spi, proposals, local_ts, remote_ts)
 
 
 def offer_payloads(offer: ChildOffer) -> tuple[Payload, Payload, Payload]:
@@ -107,8 +108,9 @@ def choose_child(
         )
     covered = False
     for config in configs:
-        remote_ts = narrow(peer_side.selectors, config.remote_ts)
-        local_ts = narrow(our_side.selectors, config.local_ts)
+        ours, theirs_side = addresses.selectors(core, sa, config)
+        remote_ts = narrow(peer_side.selectors, theirs_side)
+        local_ts = narrow(our_side.selectors, ours)
         if not remote_ts or not local_ts:
             continue
         covered = True

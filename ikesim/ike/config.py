@@ -92,6 +92,12 @@ class ConnectionConfig:
     reauth: str = "make-before-break"
     mobike: bool = True
     keepalive: float = 20.0
+    request_address: tuple[str, ...] = ()
+    """As initiator: "ipv4", "ipv6", what to ask an address of; it then is our whole side of every CHILD SA."""
+    address_pool: tuple[str, ...] = ()
+    """As responder: networks that peers get addresses from; a peer's address is its whole side of every CHILD SA."""
+    dns: tuple[str, ...] = ()
+    """Name servers to tell peers that get an address."""
     childless: str = "allow"
     """Whether an IKE SA begins without a CHILD SA (RFC 6023): allow, prefer, force or never."""
     follow_redirects: bool = False

@@ -15,6 +15,7 @@ from ikesim.ike.config import ConnectionConfig, EndpointConfig
 from ikesim.ike.cookies import CookieJar
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ocsp import OcspMemory
+from ikesim.ike.pools import Pools
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import seal_message
 from ikesim.ike.sa import HALF_OPEN, ChildSa, ChildState, IkeSa, IkeState, InstalledIke
@@ -76,6 +77,7 @@ class Core:
         self.counters = Counters()
         self.self_tests = SelfTests()
         self.calls = Calls()
+        self.pools = Pools()
         self.sequence = 0
         self.names = 0
         self.out_datagrams: list[Datagram] = []
@@ -471,6 +473,9 @@ class Core:
             self.leave_half_open(sa)
         for child in list(sa.children.values()):
             self.remove_child(sa, child, reason, now)
+        if sa.leased and sa.connection is not None:
+            self.pools.release(sa.connection, sa.leased)
+            sa.leased = ()
         if linger:
             sa.window.outstanding = None
             sa.timers.clear()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ikesim.crypto import exchange
 from ikesim.errors import KeyExchangeError
-from ikesim.ike import agreement, child, events
+from ikesim.ike import addresses, agreement, child, events
 from ikesim.ike.agreement import ChildAgreement
 from ikesim.ike.core import Core
 from ikesim.ike.grammar import Form
@@ -39,13 +39,8 @@ def build(core: Core, sa: IkeSa, task: CreateChildTask) -> list[Payload] | None:
     old = sa.children.get(task.rekeys) if task.rekeys is not None else None
     if task.rekeys is not None and (old is None or old.state is not ChildState.INSTALLED):
         return None
-    task.offer = child.make_offer(
-        core,
-        task.config,
-        with_exchange=True,
-        local_ts=old.local_ts if old else (),
-        remote_ts=old.remote_ts if old else (),
-    )
+    local_ts, remote_ts = (old.local_ts, old.remote_ts) if old else addresses.selectors(core, sa, task.config)
+    task.offer = child.make_offer(core, task.config, with_exchange=True, local_ts=local_ts, remote_ts=remote_ts)
     task.nonce = core.ports.entropy("nonce", NONCE_OCTETS)
     security, ours, theirs = child.offer_payloads(task.offer)
     payloads: list[Payload] = [security, Nonce(task.nonce)]

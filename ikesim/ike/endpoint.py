@@ -302,35 +302,35 @@ class Endpoint:
     def _receive_ike(self, octets: bytes, origin: Origin, now: float) -> None:
         core = self.core
         header = Header.parse(octets)
-        if header.major > VERSION >> 4:
+        major = header.major
+        if major > VERSION >> 4:
             if not header.is_response and self._may_answer(now):
                 core.answer_in_clear(header, [Notify(NotifyType.INVALID_MAJOR_VERSION)], origin)
             return
-        if header.major < VERSION >> 4:
+        if major < VERSION >> 4:
             core.counters.add("ike-old-version")
             return
-        sa_id = core.by_spi.get(header.spi_r if header.from_initiator else header.spi_i)
-        sa = core.sas[sa_id] if sa_id is not None else None
-        if sa is None:
+        from_initiator = header.from_initiator
+        sa_id = core.by_spi.get(header.spi_r if from_initiator else header.spi_i)
+        if sa_id is None:
             self._receive_without_sa(octets, header, origin, now)
-        elif header.from_initiator == sa.initiator:
+            return
+        sa = core.sas[sa_id]
+        protected, asked = is_protected(header.exchange), _asked(sa)
+        if from_initiator == sa.initiator:
             core.counters.add("ike-wrong-direction")
-        elif (
-            isinstance(asked := _asked(sa), AuthTask | IntermediateTask)
-            and header.exchange == ExchangeType.IKE_SA_INIT
-        ):
+        elif header.exchange == ExchangeType.IKE_SA_INIT and isinstance(asked, (AuthTask, IntermediateTask)):
             kept = init.keep_other_answer(sa, asked, octets)
             core.counters.add("init-answers-kept" if kept else "ike-wrong-exchange")
-        elif is_protected(header.exchange) and (header.spi_i, header.spi_r) != (sa.spi_i, sa.spi_r):
+        elif protected and (header.spi_i != sa.spi_i or header.spi_r != sa.spi_r):
             core.counters.add("ike-wrong-spi")
-        elif is_protected(header.exchange) == isinstance(asked, InitTask):
+        elif protected == isinstance(asked, InitTask):
             core.counters.add("ike-wrong-exchange")
         elif header.is_response:
             self._receive_response(sa, octets, header, now)
         else:
             self._receive_request(sa, octets, header, origin, now)
-        if sa is not None:
-            self._next(sa, now)
+        self._next(sa, now)
 
     def _receive_without_sa(self, octets: bytes, header: Header, origin: Origin, now: float) -> None:
         core = self.core

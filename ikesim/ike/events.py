@@ -101,6 +101,15 @@ class SaClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressAssigned(Event):
+    """The peer gave us addresses of its network, and perhaps name servers."""
+
+    sa: SaId
+    addresses: tuple[str, ...]
+    dns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChildUp(Event):
     """A CHILD SA carries traffic."""
 

@@ -216,7 +216,7 @@ def recognise(message: Message) -> Form:
     rekeys = key in _TOLD_BY_NOTIFY and message.notify(_REKEY) is not None
     form = _form(header.exchange, header.is_response, kinds, rekeys)
     for raw in message.payloads:
-        if raw.kind in KNOWN:
+        if raw.decoded is None and raw.kind in KNOWN:
             raw.payload()
     return form
 

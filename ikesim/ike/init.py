@@ -25,7 +25,7 @@ from ikesim.ike.tasks import AuthTask, InitTask, IntermediateTask
 from ikesim.ike.window import Origin, digest
 from ikesim.reasons import Reason
 from ikesim.wire.address import Address, Path
-from ikesim.wire.message import Flags, Header, Message
+from ikesim.wire.message import Header, Message
 from ikesim.wire.payloads import CERTREQ, KE, SA, Nonce, Notify, Payload
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.registry import CertEncoding, ExchangeType, NotifyType
@@ -449,7 +449,8 @@ def is_first_request(header: Header) -> bool:
     """Whether a header is that of the request that starts an IKE SA."""
     return (
         header.exchange == ExchangeType.IKE_SA_INIT
-        and header.flags & (Flags.INITIATOR | Flags.RESPONSE) == Flags.INITIATOR
+        and header.from_initiator
+        and not header.is_response
         and header.message_id == 0
         and header.spi_r == NO_SPI
         and header.spi_i != NO_SPI

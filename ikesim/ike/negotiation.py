@@ -17,6 +17,8 @@ from ikesim.wire.registry import IntegrityId as I
 from ikesim.wire.registry import KeyExchangeId as K
 from ikesim.wire.registry import PrfId as P
 
+KNOWN_TRANSFORMS = 64
+"""The longest list of transforms whose choice is remembered; those of today's daemons have 3 to 40."""
 AEAD_ENCRYPTION = frozenset(
     (E.AES_CCM_8, E.AES_CCM_12, E.AES_CCM_16, E.AES_GCM_8, E.AES_GCM_12, E.AES_GCM_16, E.CHACHA20_POLY1305)
 )
@@ -256,16 +258,22 @@ def _without_exchanges(transforms: tuple[Transform, ...]) -> tuple[Transform, ..
 
 def key_exchange_methods(proposals: Iterable[Proposal]) -> tuple[int, ...]:
     """The key exchange methods of proposals, in order of preference, each once."""
-    return tuple(
-        dict.fromkeys(
-            item.id for proposal in proposals for item in proposal.transforms if item.type == TransformType.KE
-        )
-    )
+    return tuple(dict.fromkeys([method for proposal in proposals for method in _methods(proposal.transforms)]))
+
+
+@lru_cache(maxsize=256)
+def _methods(transforms: tuple[Transform, ...]) -> tuple[int, ...]:
+    return tuple(item.id for item in transforms if item.type == TransformType.KE)
 
 
 def offers_additional(proposals: Iterable[Proposal]) -> bool:
     """Whether proposals have key exchanges after the first."""
-    return any(item.type in _ADDITIONAL and item.id for proposal in proposals for item in proposal.transforms)
+    return any(_has_additional(proposal.transforms) for proposal in proposals)
+
+
+@lru_cache(maxsize=256)
+def _has_additional(transforms: tuple[Transform, ...]) -> bool:
+    return any(item.type in _ADDITIONAL and item.id for item in transforms)
 
 
 def choose(
@@ -281,7 +289,9 @@ def choose(
     for ours, theirs in pairs:
         if theirs.protocol != ours.protocol:
             continue
-        transforms = _agree(theirs.transforms, ours.transforms, prefer, additional)
+        # long lists would only pin memory
+        agree = _agreed if len(theirs.transforms) <= KNOWN_TRANSFORMS else _agree
+        transforms = agree(theirs.transforms, ours.transforms, prefer, additional)
         if transforms is not None:
             return Proposal(theirs.number, theirs.protocol, theirs.spi, transforms)
     return None
@@ -290,6 +300,7 @@ def choose(
 def _agree(
     theirs: tuple[Transform, ...], ours: tuple[Transform, ...], prefer: str, additional: bool
 ) -> tuple[Transform, ...] | None:
+    """One transform a type that both sides allow; None if there is none for a type that must be there."""
     offered, accepted = _by_type(theirs), _by_type(ours)
     options: dict[int, list[Transform]] = {}
     for kind in sorted(offered.keys() | accepted.keys()):
@@ -320,6 +331,10 @@ def _agree(
     return tuple(items[0] for items in options.values())
 
 
+_agreed = lru_cache(maxsize=256)(_agree)
+"""The same, remembered: peers of a kind offer the same again and again."""
+
+
 def _first_distinct(options: Sequence[Sequence[Transform]]) -> tuple[Transform, ...] | None:
     """The first choice of one transform from each list, by the order of the lists, that has no method twice."""
     return next(_distinct(options, frozenset()), None)
@@ -344,25 +359,31 @@ def accepted(answer: Sequence[Proposal], offered: Sequence[Proposal]) -> Proposa
 
     None if the peer chose something that was not on offer (RFC 7296 3.3.6).
     """
-    if len(answer) != 1:
+    if len(answer) != 1 or len(answer[0].transforms) > len(TransformType):
         return None
     choice = answer[0]
     for proposal in offered:
         if (proposal.number, proposal.protocol) != (choice.number, choice.protocol):
             continue
-        kinds = [item.type for item in choice.transforms]
-        offer = {item.type for item in proposal.transforms}
-        waived = {item.type for item in proposal.transforms if item.type in _ADDITIONAL and item.id == 0}
-        optional = {TransformType.INTEG, TransformType.KE, TransformType.ESN} - offer
-        required = offer - waived - {TransformType.ESN}
-        if len(set(kinds)) != len(kinds) or not required <= set(kinds) <= offer | optional:
-            return None
-        for item in choice.transforms:
-            if item not in proposal.transforms and not (item.type in optional and item.id == 0):
-                return None
-        methods = [item.id for item in choice.transforms if item.type in _EXCHANGES and item.id]
-        return choice if len(set(methods)) == len(methods) else None
+        return choice if _within(choice.transforms, proposal.transforms) else None
     return None
+
+
+@lru_cache(maxsize=256)
+def _within(chosen: tuple[Transform, ...], offered: tuple[Transform, ...]) -> bool:
+    """Whether a choice of transforms is one that an offer allows."""
+    kinds = [item.type for item in chosen]
+    offer = {item.type for item in offered}
+    waived = {item.type for item in offered if item.type in _ADDITIONAL and item.id == 0}
+    optional = {TransformType.INTEG, TransformType.KE, TransformType.ESN} - offer
+    required = offer - waived - {TransformType.ESN}
+    if len(set(kinds)) != len(kinds) or not required <= set(kinds) <= offer | optional:
+        return False
+    for item in chosen:
+        if item not in offered and not (item.type in optional and item.id == 0):
+            return False
+    methods = [item.id for item in chosen if item.type in _EXCHANGES and item.id]
+    return len(set(methods)) == len(methods)
 
 
 def proposal_text(proposal: Proposal) -> str:

@@ -1,6 +1,5 @@
 """Our side of IKE_AUTH: which certificate we send, and our AUTH payload (RFC 7296 2.15, 3.6 to 3.8; RFC 7427)."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from ikesim.crypto import schedule
@@ -17,6 +16,7 @@ from ikesim.reasons import Reason
 from ikesim.wire.message import Message
 from ikesim.wire.payloads import AUTH, CERT, CERTREQ, IDi
 from ikesim.wire.registry import CertEncoding, HashAlgorithm, NotifyType
+from ikesim.wire.values import value
 
 ANNOUNCED_HASHES = (
     HashAlgorithm.SHA2_256,
@@ -27,7 +27,7 @@ ANNOUNCED_HASHES = (
 """What our SIGNATURE_HASH_ALGORITHMS lists (RFC 7427 4)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OwnAuth:
     """What proves who we are: CERT payloads (perhaps none) and AUTH."""
 

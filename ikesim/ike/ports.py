@@ -10,6 +10,7 @@ from ikesim.ike.ids import FetchId, SaId
 from ikesim.pki.fetching import FetchRequest
 from ikesim.pki.snapshot import TrustStore
 from ikesim.wire.address import Path
+from ikesim.wire.values import value
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Ports(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Datagram:
     """A UDP datagram to send."""
 

@@ -249,6 +249,7 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
 def _succeed(core: Core, old: IkeSa, fresh: IkeSa, now: float) -> None:
     """The new SA takes over the CHILD SAs and what was still to be done (RFC 7296 2.8)."""
     old.replaced_by = fresh.id
+    fresh.assigned, fresh.leased, old.leased = old.assigned, old.leased, ()
     # Whoever asked deletes the old one; if that never happens, it ends by itself.
     core.timers.set(old, "half-open", now + core.config.half_open_timeout)
     if old.successor in core.sas:

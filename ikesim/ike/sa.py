@@ -27,6 +27,7 @@ from ikesim.wire.message import Message
 from ikesim.wire.proposals import Proposal
 from ikesim.wire.registry import ExchangeType
 from ikesim.wire.selectors import TrafficSelector
+from ikesim.wire.values import value
 
 
 class IkeState(StrEnum):
@@ -90,7 +91,7 @@ class Announced:
     """Of AUTH method 14; None for schemes that we do not know, too."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VerifiedAuth:
     """Proof that the peer holds its certificate's key: made by `ikesim.ike.auth` after the signature verified."""
 
@@ -180,7 +181,7 @@ class ChildSa:
         return self.outbound.spi
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Proof:
     """What a peer's AUTH is verified with."""
 
@@ -282,6 +283,9 @@ class IkeSa:
     mobike: bool = False
     additional: tuple[str, ...] = ()
     """The peer's addresses other than the one in use (RFC 4555 3.6)."""
+    assigned: tuple[str, ...] = ()
+    """The addresses that the peer gave us, and those that we gave the peer (RFC 7296 2.19)."""
+    leased: tuple[str, ...] = ()
     traffic_path: Path | None = None
     """Where ESP still goes while a new path is not proved (RFC 4555 3.7); None: where IKE goes."""
     seen_as: bytes = b""

@@ -47,6 +47,8 @@ def _ike_sa(sa: IkeSa, now: float) -> dict[str, Any]:
         "ppk": sa.ppk,
         "auth": {"method": peer.auth.method, "scheme": str(peer.auth.scheme)} if peer is not None else None,
         "decision": peer.decision.to_json() if peer is not None else None,
+        "assigned": list(sa.assigned),
+        "leased": list(sa.leased),
         "child_sas": [_child_sa(sa, child, now) for child in sa.children.values()],
     }
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ikesim.crypto.selftest import Outcome
 from ikesim.errors import NotFoundError
+from ikesim.esp.host import InnerHost
 from ikesim.ike.config import EndpointConfig
-from ikesim.ike.events import Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
+from ikesim.ike.events import AddressAssigned, Event, Rekeyed, SaClosed, SaEstablished, SaRefused, TrustChanged
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, Hooks, InnerPacket
 from ikesim.ike.self_tests import SelfTestSettings
@@ -306,6 +307,11 @@ class SimHost:
                     case Fetch():
                         self.fetched_urls.append(item.request.url)
                         self.world.fetch(self, item)
+                    case AddressAssigned():
+                        self.events.append(item)
+                        if isinstance(self.inner, InnerHost):
+                            for address in item.addresses:
+                                self.inner.add(address)
                     case TrustChanged():
                         self.events.append(item)
                         self._keep_crl(item)

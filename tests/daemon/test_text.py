@@ -41,6 +41,7 @@ def test_every_event_has_a_sentence_of_its_own() -> None:
         events.FetchFinished: {"url": "http://x/", "result": "ok"},
         events.Rekeyed: {"old": SA, "new": SaId("ike#2")},
         events.Redirected: {"old": SA, "new": SaId("ike#2"), "gateway": "192.0.2.3"},
+        events.AddressAssigned: {"sa": SA, "addresses": ("10.9.0.1",), "dns": ("10.9.0.53",)},
         events.Anomaly: {"what": "odd", "rule": "RFC 7296 2.21"},
         events.TrustChanged: {"what": "crl", "ca_profile": "north"},
         events.SaClosed: {"sa": SA, "connection": "bob", "reason": Reason.DELETED_BY_PEER},
