@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Self, TypeVar, cast
 from ikesim.errors import WireError
 from ikesim.wire.payloads import DECODERS, Body, Notify, Opaque, Payload, fragment_numbers
 from ikesim.wire.registry import PayloadType
+from ikesim.wire.values import value
 
 HEADER_OCTETS: Final = 28
 """RFC 7296 section 3.1."""
@@ -50,7 +51,7 @@ _SKF: Final = int(PayloadType.SKF)
 _SEALED: Final = frozenset({int(PayloadType.SK), _SKF})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Header:
     """The IKE header. SPIs are 8 octets; `version` holds major and minor in its two halves."""
 
@@ -160,7 +161,9 @@ class Message:
     _first: dict[int, Raw] = field(init=False, repr=False, compare=False)
     """The first payload of each type."""
     _notifies: tuple[Notify, ...] | None = field(init=False, default=None, repr=False, compare=False)
-    """All notifications, once somebody asked for one."""
+    """All notifications, once somebody asked for them."""
+    _notify: dict[int, Notify] | None = field(init=False, default=None, repr=False, compare=False)
+    """The first notification of each type, once somebody asked for one."""
 
     def __post_init__(self) -> None:
         self._first = {raw.kind: raw for raw in reversed(self.payloads)}
@@ -210,14 +213,15 @@ class Message:
         kind = cls.kind
         if kind not in self._first:
             return ()
-        return tuple([cast(P, raw.payload()) for raw in self.payloads if raw.kind == kind])
+        found = [raw.decoded or raw.payload() for raw in self.payloads if raw.kind == kind]
+        return cast(tuple[P, ...], tuple(found))
 
     def notify(self, kind: int) -> Notify | None:
         """The first notification of a type. Raises WireError where a Notify payload is malformed."""
-        for payload in self.notifies():
-            if payload.type == kind:
-                return payload
-        return None
+        known = self._notify
+        if known is None:
+            known = self._notify = {item.type: item for item in reversed(self.notifies())}
+        return known.get(kind)
 
     def notifies(self) -> tuple[Notify, ...]:
         """All notifications in order. Raises WireError."""
@@ -248,18 +252,19 @@ def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tup
     """
     view = memoryview(data)
     payloads: list[Raw] = []
+    append, read = payloads.append, _GENERIC.unpack_from
     position, size, kind = 0, len(view), first
-    while kind != _NONE:
-        if size - position < PAYLOAD_HEADER_OCTETS:
+    while kind:
+        start = position + PAYLOAD_HEADER_OCTETS
+        if start > size:
             raise _fault(f"{size - position} octets are no payload header", offset + position, kind)
-        following, reserved, length = _GENERIC.unpack_from(view, position)
+        following, reserved, length = read(view, position)
         end = position + length
-        if length < PAYLOAD_HEADER_OCTETS or end > size:
+        if not start <= end <= size:
             raise _fault(f"a payload claims {length} octets of {size - position}", offset + position + 2, kind)
         if len(payloads) == MAX_PAYLOADS:
             raise _fault(f"more than {MAX_PAYLOADS} payloads", offset + position, kind, "local limit")
-        body = view[position + PAYLOAD_HEADER_OCTETS : end]
-        payloads.append(Raw(kind, reserved & _CRITICAL != 0, following, body, offset + position))
+        append(Raw(kind, reserved >= _CRITICAL, following, view[start:end], offset + position))
         position = end
         if kind in _SEALED:
             break
@@ -273,13 +278,14 @@ def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tup
 def encode_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
     """The type of the first payload (0: none) and the chain. Raises WireError where a payload is too long."""
     parts: list[bytes] = []
+    pack = _GENERIC.pack
     following = _NONE
     for payload in reversed(payloads):
         body = payload.encode()
         length = PAYLOAD_HEADER_OCTETS + len(body)
         if length > 0xFFFF:
             raise _fault(f"a payload of {length} octets", 0, payload.kind)
-        parts += (body, _GENERIC.pack(following, _CRITICAL if payload.critical else 0, length))
+        parts += (body, pack(following, _CRITICAL if payload.critical else 0, length))
         following = payload.kind
     parts.reverse()
     return following, b"".join(parts)

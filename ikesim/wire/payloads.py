@@ -1,11 +1,11 @@
-"""Payload bodies: one frozen dataclass a payload type of RFC 7296 section 3 (and RFC 7383's encrypted fragment).
+"""Payload bodies: one value class a payload type of RFC 7296 section 3 (and RFC 7383's encrypted fragment).
 
 `encode` gives the body, without the generic payload header; `decode` reads one and raises WireError, naming payload
 type, offset and section. Reserved octets are ignored when read and zero when written, except in ID and AUTH payloads,
 where they are kept: the ID's enter the signed octets (section 2.15).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from struct import Struct
 from typing import Any, ClassVar, Final, Self
 
@@ -14,6 +14,7 @@ from ikesim.reasons import Reason
 from ikesim.wire.proposals import Proposal, decode_proposals, encode_proposals
 from ikesim.wire.registry import NotifyType, PayloadType, ProtocolId
 from ikesim.wire.selectors import TrafficSelector, decode_selectors, encode_selectors
+from ikesim.wire.values import value
 
 AUTHORITY_OCTETS: Final = 20
 """RFC 7296 section 3.7: a certification authority is the SHA-1 hash of its public key info."""
@@ -37,7 +38,7 @@ _NOTIFY_DATA: Final[dict[int, tuple[int, int, int, str]]] = {
 """Notification data whose size a document fixes: shortest, longest, multiple of, where."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Body:
     """A payload whose format is known. `critical` is the bit that goes out; the bit that came in stands in `Raw`."""
 
@@ -66,7 +67,7 @@ class Body:
             raise cls._fault(f"{len(body)} octets where {octets} are the least", offset, rule)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SA(Body):
     """Security Association (section 3.3): proposals in order of preference."""
 
@@ -83,7 +84,7 @@ class SA(Body):
         return cls(decode_proposals(body, offset))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KE(Body):
     """Key Exchange (section 3.4): a method (IANA number) and its public value."""
 
@@ -102,7 +103,7 @@ class KE(Body):
         return cls(body[0] << 8 | body[1], bytes(body[4:]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Identification(Body):
     """What IDi and IDr share (section 3.5)."""
 
@@ -128,21 +129,21 @@ class _Identification(Body):
         return cls(body[0], bytes(body[4:]), bytes(body[1:4]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IDi(_Identification):
     """The initiator's identity."""
 
     kind: ClassVar[int] = PayloadType.IDi
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IDr(_Identification):
     """The responder's identity, or the one that the initiator asks for."""
 
     kind: ClassVar[int] = PayloadType.IDr
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CERT(Body):
     """Certificate (section 3.6): for encoding 4, one DER certificate."""
 
@@ -161,7 +162,7 @@ class CERT(Body):
         return cls(body[0], bytes(body[1:]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CERTREQ(Body):
     """Certificate Request (section 3.7)."""
 
@@ -191,7 +192,7 @@ class CERTREQ(Body):
         return cls(body[0], bytes(body[1:]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AUTH(Body):
     """Authentication (section 3.8): a method (IANA number) and its data."""
 
@@ -211,7 +212,7 @@ class AUTH(Body):
         return cls(body[0], bytes(body[4:]), bytes(body[1:4]))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Nonce(Body):
     """Nonce (section 3.9): 16 to 256 octets."""
 
@@ -231,7 +232,7 @@ class Nonce(Body):
         return cls(bytes(body))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Notify(Body):
     """Notify (section 3.10): a type (IANA number), its data, and the CHILD SA that it is about, if any."""
 
@@ -252,20 +253,21 @@ class Notify(Body):
         if len(octets) < 4:
             raise cls._fault(f"{len(octets)} octets where 4 are the least", offset, "RFC 7296 3.10")
         protocol, size, kind = _NOTIFY.unpack_from(octets)
-        if size > len(octets) - 4:
-            raise cls._fault(f"an SPI of {size} octets in {len(octets) - 4}", offset + 1, "RFC 7296 3.10")
-        if size and size not in _spi_sizes(protocol, size):
-            raise cls._fault(f"an SPI of {size} octets for protocol {protocol}", offset + 1, "RFC 7296 3.10")
-        data = octets[4 + size :]
-        sizes = _NOTIFY_DATA.get(kind)
-        if sizes is not None:
-            shortest, longest, multiple, rule = sizes
+        spi, data = b"", octets[4:]
+        if size:
+            if size > len(data):
+                raise cls._fault(f"an SPI of {size} octets in {len(data)}", offset + 1, "RFC 7296 3.10")
+            if size not in _spi_sizes(protocol, size):
+                raise cls._fault(f"an SPI of {size} octets for protocol {protocol}", offset + 1, "RFC 7296 3.10")
+            spi, data = data[:size], data[size:]
+        if kind in _NOTIFY_DATA:
+            shortest, longest, multiple, rule = _NOTIFY_DATA[kind]
             if not shortest <= len(data) <= longest or len(data) % multiple:
                 raise cls._fault(f"notify {kind} with {len(data)} octets of data", offset + 4 + size, rule)
-        return cls(kind, data, protocol, octets[4 : 4 + size])
+        return cls(kind, data, protocol, spi)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Delete(Body):
     """Delete (section 3.11): the IKE SA (protocol 1, no SPIs) or the sender's inbound SPIs of CHILD SAs."""
 
@@ -293,7 +295,7 @@ class Delete(Body):
         return cls(protocol, tuple(bytes(body[at : at + size]) for at in range(4, len(body), size)) if size else ())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VendorId(Body):
     """Vendor ID (section 3.12)."""
 
@@ -310,7 +312,7 @@ class VendorId(Body):
         return cls(bytes(body))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Selectors(Body):
     """What TSi and TSr share (section 3.13)."""
 
@@ -326,21 +328,21 @@ class _Selectors(Body):
         return cls(decode_selectors(body, offset, cls.kind))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TSi(_Selectors):
     """Traffic selectors of the exchange's initiator."""
 
     kind: ClassVar[int] = PayloadType.TSi
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TSr(_Selectors):
     """Traffic selectors of the exchange's responder."""
 
     kind: ClassVar[int] = PayloadType.TSr
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CP(Body):
     """Configuration (section 3.15): a type and (attribute, value) pairs in order."""
 
@@ -375,7 +377,7 @@ class CP(Body):
         return cls(body[0], tuple(attributes))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EAP(Body):
     """Extensible Authentication (section 3.16), opaque."""
 
@@ -392,7 +394,7 @@ class EAP(Body):
         return cls(bytes(body))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SKF(Body):
     """Encrypted fragment (RFC 7383 section 2.5): `number` of `total`; `data` is IV, ciphertext and ICV."""
 
@@ -422,7 +424,7 @@ def fragment_numbers(body: memoryview, offset: int) -> tuple[int, int]:
     return number, total
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Opaque:
     """A body that is not looked into: a payload type that is not known, SK, or octets to send exactly as they are."""
 

@@ -5,13 +5,13 @@ of transforms makes sense is the negotiation's business.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final, NamedTuple, Self
 
 from ikesim.errors import WireError
 from ikesim.wire.registry import PayloadType, ProtocolId, TransformAttribute
+from ikesim.wire.values import value
 
 _PROPOSAL: Final = Struct("!BxHBBBB")
 _TRANSFORM: Final = Struct("!BxHBxH")
@@ -47,18 +47,18 @@ class Transform(NamedTuple):
         attributes = b""
         if self.key_length is not None:
             attributes = _PAIR.pack(_FORMAT_BIT | TransformAttribute.KEY_LENGTH, self.key_length)
-        for kind, value in self.attributes:
-            if isinstance(value, int):
-                attributes += _PAIR.pack(_FORMAT_BIT | kind, value)
+        for kind, content in self.attributes:
+            if isinstance(content, int):
+                attributes += _PAIR.pack(_FORMAT_BIT | kind, content)
             else:
-                attributes += _PAIR.pack(kind, len(value)) + value
+                attributes += _PAIR.pack(kind, len(content)) + content
         length = _TRANSFORM.size + len(attributes)
         if length > 0xFFFF:
             raise _fault(f"a transform of {length} octets does not fit", 0, "3.3.2")
         return _TRANSFORM.pack(_LAST if last else _MORE_TRANSFORMS, length, self.type, self.id) + attributes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Proposal:
     """One proposal: for each transform type, any of its transforms will do.
 
