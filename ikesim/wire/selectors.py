@@ -18,6 +18,8 @@ MAX_SELECTORS: Final = 255
 """RFC 7296 section 3.13: their number is one octet."""
 MAX_COMPARED: Final = 32
 """A local limit: how many shares narrowing tidies up; it bounds the work that an offer of 255 selectors makes."""
+KNOWN_SELECTORS: Final = 8
+"""The longest offer whose narrowing is remembered."""
 KNOWN_OCTETS: Final = 128
 """The longest payload that is remembered: three pairs of IPv6 addresses."""
 ANY_PORT: Final = (0, 65535)
@@ -127,6 +129,12 @@ def narrow(offered: Sequence[TrafficSelector], own: Sequence[TrafficSelector]) -
     The offer's first selector may be the packet that caused the request, so its share comes first. Shares that
     another share contains are left out. Empty: TS_UNACCEPTABLE. At most 255 come out, as many as a payload can carry.
     """
+    # long lists would only pin memory
+    shares = _known_shares if len(offered) <= KNOWN_SELECTORS else _shares
+    return shares(tuple(offered), tuple(own))
+
+
+def _shares(offered: tuple[TrafficSelector, ...], own: tuple[TrafficSelector, ...]) -> tuple[TrafficSelector, ...]:
     kept: list[TrafficSelector] = []
     seen: set[TrafficSelector] = set()
     for theirs in offered:
@@ -143,6 +151,10 @@ def narrow(offered: Sequence[TrafficSelector], own: Sequence[TrafficSelector]) -
             if len(kept) == MAX_SELECTORS:
                 return tuple(kept)
     return tuple(kept)
+
+
+_known_shares = lru_cache(maxsize=256)(_shares)
+"""What was narrowed before: a peer asks for the same with every exchange."""
 
 
 def encode_selectors(selectors: Sequence[TrafficSelector], payload: int) -> bytes:
