@@ -13,6 +13,7 @@ from ikesim.daemon.readiness import unready
 from ikesim.errors import NotFoundError
 from ikesim.pki.certificates import Certificate, CertificateError, parse
 from ikesim.pki.crl import read_crl
+from ikesim.pki.identity import match_certificate
 from ikesim.pki.loading import request_names
 from ikesim.pki.names import show
 from ikesim.pki.objects import CertificateRequest, HeldCrl, OwnCertificate, Provenance
@@ -193,9 +194,14 @@ def _identities_held(loaded: LoadedConfig, store: TrustStore) -> dict[str, str]:
     if not store.local:
         command = f"ikesim pki key generate ID --type ecdsa --endpoint {loaded.file}"
         return _item("MIN-02", "missing", f"no local certificate is held; begin with: {command}", command=command)
-    proved = [f"{one.name} as {one.local_id}" for one in loaded.endpoint.connections.values()]
-    said = f": {', '.join(proved)}" if proved else f": {', '.join(sorted(store.local))}"
-    return _item("MIN-02", "ok", f"local certificates with identity and keys{said}")
+    proved = [
+        f"{held} proves {one.local_id} for connection {one.name}"
+        for one in loaded.endpoint.connections.values()
+        for held in one.local_certificates
+        if held in store.local and match_certificate(one.local_id, parse(store.local[held].certificate)).proved
+    ]
+    said = ", ".join(proved or sorted(store.local))
+    return _item("MIN-02", "ok", f"local certificates with identity and keys: {said}")
 
 
 def _revocation(loaded: LoadedConfig, store: TrustStore) -> list[dict[str, str]]:

@@ -205,7 +205,7 @@ def _ike_sa(position: int, sa: Mapping[str, Any]) -> Document:
         "ike-sa-lifetime": sa["rekey_in"],
         "ike-ike-id": sa["identity"],
         "ike-trusted-ca-profile-name": decision["ca_profile"] if decision else None,
-        "ike-trusted-ca-group-name": decision["trusted_ca_group"] if decision else None,
+        "ike-trusted-ca-group-name": _group(decision),
         "ike-trust-decision": decision["summary"] if decision else None,
         "ike-revocation-outcome": decision["revocation"]["outcome"] if decision and decision["revocation"] else None,
         "ike-peer-certificate": decision["certificate"] if decision else None,
@@ -220,6 +220,14 @@ def _ike_sa(position: int, sa: Mapping[str, Any]) -> Document:
         },
         "ike-sa-ipsec-sas": [child["name"] for child in children],
     }
+
+
+def _group(decision: Mapping[str, Any] | None) -> str | None:
+    """The trusted CA group; a decision shows the one trusted CA in its place, where there is no group."""
+    if decision is None or decision["trusted_ca_group"] == decision["ca_profile"]:
+        return None
+    group: str | None = decision["trusted_ca_group"]
+    return group
 
 
 def _ike_document(found: list[Document]) -> Document:
