@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ikesim.cli.common import json_option, print_json
+from ikesim.cli.progress import progress
 from ikesim.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -62,14 +63,15 @@ def init(
         else:
             base = "" if url is None else url.rstrip("/")
             lab.check_free(name)
-            authority = Authority.create(
-                name,
-                now=now,
-                subject=subject,
-                key_type=key_type,
-                crl_at=(f"{base}/{name}.crl",) if base else (),
-                ocsp_at=(f"{base}/ocsp/{name}",) if base else (),
-            )
+            with progress(f"Generating the key of {name}"):
+                authority = Authority.create(
+                    name,
+                    now=now,
+                    subject=subject,
+                    key_type=key_type,
+                    crl_at=(f"{base}/{name}.crl",) if base else (),
+                    ocsp_at=(f"{base}/ocsp/{name}",) if base else (),
+                )
             lab.add(authority)
             lab.publish(name, now)
     files = sorted(str(path) for path in directory.iterdir() if path.suffix in (".pem", ".crl"))
@@ -115,9 +117,10 @@ def issue(
         lab.check_free(name)
         authority = lab.authority(issuer)
         names = list(san) or ([f"fqdn:{name}"] if "." in name else [])
-        leaf = authority.leaf(
-            f"CN={name}" if subject is None else subject, names, _now(), days, key_type=key_type, name=name
-        )
+        with progress(f"Generating the key of {name}"):
+            leaf = authority.leaf(
+                f"CN={name}" if subject is None else subject, names, _now(), days, key_type=key_type, name=name
+            )
         key_file = key_out or directory / f"{name}.key"
         write_private(key_file, private_pem(leaf.key))
         file = _write_chain(lab, name, out, leaf.certificate, *authority.chain)
