@@ -173,8 +173,8 @@ def _begin(
         message=message,
         id_type=identification.id_type,
         id_data=identification.data,
-        certificates=tuple(item.data for item in sent if item.encoding == CertEncoding.X509_SIGNATURE),
-        encodings=tuple(item.encoding for item in sent),
+        certificates=tuple([item.data for item in sent if item.encoding == CertEncoding.X509_SIGNATURE]),
+        encodings=tuple([item.encoding for item in sent]),
         candidates=_expecting(core, identification, candidates),
         offer=offer,
     )

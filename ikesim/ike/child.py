@@ -281,6 +281,8 @@ def first_method(config: ChildConfig) -> int | None:
 
 
 def _within(answered: Sequence[TrafficSelector], offered: Sequence[TrafficSelector]) -> bool:
+    if answered == offered:  # most peers take all that they are offered
+        return bool(answered)
     return bool(answered) and all(any(whole.contains(part) for whole in offered) for part in answered)
 
 

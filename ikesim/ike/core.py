@@ -41,6 +41,8 @@ _INITIATOR, _RESPONSE = int(Flags.INITIATOR), int(Flags.RESPONSE)
 """Plain integers: or-ing members of an enum costs more than packing the header."""
 REAUTHENTICATION_RETRY = 60.0
 """Seconds after which a reauthentication that failed is tried again; the SA goes on meanwhile."""
+MAX_HELD_OCTETS = 16 * 1024 * 1024
+"""Octets of incomplete messages from peers not yet authenticated, of all together: 160 of the largest messages."""
 MAX_OPEN_FETCHES = 64
 """Fetches of one endpoint at a time: a decision needs a handful, and strangers cause none before AUTH verified."""
 
@@ -66,6 +68,8 @@ class Core:
         self.flows: dict[tuple[int, bytes, bytes, int | None, int | None], bytes] = {}
         """Which CHILD SA (by our SPI) carries a flow, as last searched; emptied whenever CHILD SAs change."""
         self.half_open = 0
+        self.held_octets = 0
+        """Octets of incomplete messages that half-open SAs hold: of peers whom nobody has authenticated."""
         self.lingering: dict[SaId, None] = {}
         """IKE SAs that have ended and only answer retransmissions, the oldest first."""
         self.redirects: dict[str, tuple[float, ...]] = {}
@@ -140,8 +144,9 @@ class Core:
 
     def connection(self, sa: IkeSa) -> ConnectionConfig:
         """The connection that an SA belongs to."""
-        assert sa.connection is not None
-        return self.connection_named(sa.connection)
+        name = sa.connection
+        assert name is not None
+        return self.config.connections.get(name) or self.removed[name]
 
     def connection_named(self, name: str) -> ConnectionConfig:
         """A connection of the configuration, or one that an SA outlives for as long as its DELETE takes."""
@@ -271,6 +276,7 @@ class Core:
         """A responder's SA is no longer half-open; call once, when it stops being so."""
         if not sa.initiator:
             self.half_open -= 1
+            self.held_octets -= sa.held_octets
         sa.timers.pop("half-open", None)
 
     def _forget(self, sa: IkeSa) -> None:

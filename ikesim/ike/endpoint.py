@@ -27,7 +27,7 @@ from ikesim.ike import (
     unique,
 )
 from ikesim.ike.config import EndpointConfig
-from ikesim.ike.core import VERSION, Core
+from ikesim.ike.core import MAX_HELD_OCTETS, VERSION, Core
 from ikesim.ike.digest import state_digest
 from ikesim.ike.grammar import Form, is_protected, recognise
 from ikesim.ike.ids import FetchId, SaId
@@ -357,16 +357,24 @@ class Endpoint:
         """Whether the peer sent the datagram, and its message with inner payloads (None: fragments are missing)."""
         try:
             sealed = Message.parse(octets, header)
-            sealed.protected()
+            frame = sealed.protected()
         except WireError:
             # Nothing is verified yet: anybody may have sent this, so the SA does not answer for it.
             self.core.counters.add("ike-malformed")
+            return False, None
+        stranger = not sa.initiator and sa.state in AWAITED_EXCHANGE
+        held = sa.held_octets if stranger else 0
+        if stranger and frame is not None and frame.total and self.core.held_octets >= MAX_HELD_OCTETS:
+            self.core.counters.add("fragments-refused")
             return False, None
         try:
             message = open_message(sa, sealed)
         except IntegrityError:
             self.core.counters.add("ike-integrity")
             return False, None
+        finally:
+            if stranger:
+                self.core.held_octets += sa.held_octets - held
         return True, None if message is None else self._decoded(sa.id, message)
 
     def _decoded(self, sa: SaId | None, message: Message) -> Message:

@@ -31,9 +31,13 @@ def detection_notifies(spi_i: bytes, spi_r: bytes, path: Path, pretend: bool) ->
 def learn(sa: IkeSa, message: Message, path: Path, pretend: bool) -> None:
     """Note from the peer's NAT_DETECTION notifies who is behind a NAT. Without them there is nothing to say."""
     header = message.header
-    notifies = message.notifies()
-    sources = [item.data for item in notifies if item.type == NotifyType.NAT_DETECTION_SOURCE_IP]
-    destinations = [item.data for item in notifies if item.type == NotifyType.NAT_DETECTION_DESTINATION_IP]
+    sources: list[bytes] = []
+    destinations: list[bytes] = []
+    for item in message.notifies():
+        if item.type == NotifyType.NAT_DETECTION_SOURCE_IP:
+            sources.append(item.data)
+        elif item.type == NotifyType.NAT_DETECTION_DESTINATION_IP:
+            destinations.append(item.data)
     remote, local = path.remote, path.local
     seen = detection_hash(header.spi_i, header.spi_r, remote.packed, remote.port)
     addressed = detection_hash(header.spi_i, header.spi_r, local.packed, local.port)

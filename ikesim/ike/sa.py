@@ -327,6 +327,11 @@ class IkeSa:
     """By which a repeated IKE_SA_INIT request finds the SA that it made."""
 
     @property
+    def held_octets(self) -> int:
+        """Octets of messages that are not complete."""
+        return sum(reassembly.octets for _, reassembly in self.reassembly.values())
+
+    @property
     def spi_local(self) -> bytes:
         """The SPI that we chose."""
         return self.spi_i if self.initiator else self.spi_r

@@ -4,8 +4,8 @@ A timer's deadline is kept with its SA; an entry of the heap that no longer agre
 up.
 """
 
-import heapq
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from ikesim.ike.ids import SaId
 from ikesim.ike.sa import IkeSa
@@ -25,7 +25,7 @@ class Timers:
         """Start or move the timer `name` of an SA."""
         sa.timers[name] = deadline
         self.count += 1
-        heapq.heappush(self.heap, (deadline, self.count, sa.id, name))
+        heappush(self.heap, (deadline, self.count, sa.id, name))
 
     def next_deadline(self, sas: dict[SaId, IkeSa]) -> float | None:
         """The earliest deadline that still counts."""
@@ -37,7 +37,7 @@ class Timers:
         self._drop(sas)
         if not self.heap or self.heap[0][0] > now:
             return None
-        _, _, sa_id, name = heapq.heappop(self.heap)
+        _, _, sa_id, name = heappop(self.heap)
         sa = sas[sa_id]
         del sa.timers[name]
         return sa, name
@@ -48,4 +48,4 @@ class Timers:
             sa = sas.get(sa_id)
             if sa is not None and sa.timers.get(name) == deadline:
                 return
-            heapq.heappop(self.heap)
+            heappop(self.heap)

@@ -12,8 +12,8 @@ from ikesim.wire.registry import PayloadType
 
 MAX_FRAGMENTS: Final = 255
 """A local limit: 255 fragments of the smallest IPv4 datagram that every host takes (576 octets) exceed MAX_OCTETS."""
-MAX_OCTETS: Final = 65535
-"""A local limit: the largest message that UDP carries unfragmented; strongSwan stops at 10,000 octets."""
+MAX_OCTETS: Final = 96 * 1024
+"""A local limit: 64 KiB of certificates, and what else IKE_AUTH holds; strongSwan stops at 10,000 octets."""
 
 
 def split(plaintext: bytes, first_payload: int, room: int) -> list[bytes]:

@@ -10,7 +10,7 @@ from ikesim.sim.network import LogEntry, Transit
 from ikesim.testing import SimPki, assert_established
 from ikesim.wire.address import Path
 from ikesim.wire.message import Message
-from ikesim.wire.payloads import Delete
+from ikesim.wire.payloads import CERT, Delete
 from ikesim.wire.registry import PayloadType
 from tests.ike.wiretap import (
     IKE_AUTH,
@@ -247,9 +247,9 @@ def test_the_fragments_in_hand_are_bounded(ike_pair: MakePair) -> None:
     tapped = tap(pair.alice)
     pair.up()
     forged, path = forger(tapped, initiator=True), path_to(pair.bob, pair.alice)
-    for number in range(1, 80):
+    for number in range(1, 120):
         pair.bob.inject(forged.sealed(INFORMATIONAL, 2, (42, bytes(1200)), number=number, total=200), path)
-    # 54 * 1200 octets exceed 65535: the reassembly is given up, the SA is not
+    # 82 * 1200 octets exceed 96 KiB: the reassembly is given up, the SA is not
     assert pair.bob.of(SaClosed) == []
     assert_established(pair)
 
@@ -283,3 +283,58 @@ def test_fragments_on_a_bad_network(ike_pair: MakePair, seed: int) -> None:
     pair.up()
     pair.world.run_until(pair.world.now + 200.0)
     assert_established(pair)
+
+
+def test_64_kib_of_certificates_pass(ike_pair: MakePair, ike_pki: SimPki) -> None:
+    # superfluous certificates with many names: 64 KiB of them, in fragments of 1280 octets
+    sans = [f"fqdn:host-{number:04}.a-rather-long-name.example" for number in range(700)]
+    big = [ike_pki.issue(f"big{number}", host="alice", sans=sans).certificate for number in range(3)]
+    octets = sum(map(len, big))
+    assert 64 * 1024 <= octets <= 80 * 1024
+    pair = ike_pair()
+    ours = tap(pair.alice)
+    ours.change = lambda said: (
+        [*said.payloads, *(CERT(4, der) for der in big)] if said.exchange == IKE_AUTH and not said.response else None
+    )
+    pair.up()
+    assert_established(pair)
+    assert len(sent(pair, pair.alice, IKE_AUTH)) > 50
+    assert pair.ping() == 1
+
+
+def test_64_kib_of_certificates_pass_on_a_bad_network(ike_pair: MakePair, ike_pki: SimPki) -> None:
+    # each fragment is lost once in fifty times, doubled, or overtaken: the retransmission fills the gaps
+    sans = [f"fqdn:host-{number:04}.a-rather-long-name.example" for number in range(700)]
+    big = [ike_pki.issue(f"big{number}", host="alice", sans=sans).certificate for number in range(3)]
+    pair = ike_pair(loss=0.02, duplicate=0.2, reorder=0.3, jitter=0.02)
+    tap(pair.alice).change = lambda said: (
+        [*said.payloads, *(CERT(4, der) for der in big)] if said.exchange == IKE_AUTH and not said.response else None
+    )
+    pair.up()
+    assert_established(pair)
+
+
+def test_fragments_of_strangers_are_bounded_together(ike_pair: MakePair) -> None:
+    # 400 peers begin, and none completes its IKE_AUTH: 400 * 90,000 octets would be held
+    pair = ike_pair(bob={"cookie_threshold": 1000, "half_open_timeout": 30.0}, alice={"unique": "never"})
+    ours = tap(pair.alice)
+    keep = pair.world.network.add_filter(
+        lambda item: item.drop("held by the test") if is_message(item, IKE_AUTH) else None
+    )
+    path = path_to(pair.bob, pair.alice)
+    body = bytes(45_000)
+    for _ in range(400):
+        pair.alice.initiate("bob")
+        pair.world.settle()
+        forged = forger(ours, initiator=True)
+        for number in (1, 2):
+            pair.bob.inject(forged.sealed(IKE_AUTH, 1, (42, body), number=number, total=3), path)
+    refused = counters(pair.bob)["fragments-refused"]
+    # 16 MiB are 372 fragments of that size
+    assert 800 - 380 <= refused <= 800 - 370
+    # they go with their SAs: the next peer has room again
+    pair.world.run_until(pair.world.now + 300.0)
+    pair.world.network.remove_filter(keep)
+    pair.up()
+    assert_established(pair)
+    assert counters(pair.bob)["fragments-refused"] == refused
