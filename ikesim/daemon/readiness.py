@@ -41,6 +41,20 @@ def unready(loaded: LoadedConfig, store: TrustStore, keys: Collection[str] = ())
     return list(found.values())
 
 
+def missing_ppks(loaded: LoadedConfig, secrets: Collection[str]) -> list[Unready]:
+    """The postquantum preshared keys that connections name and that are not among the `secrets` held."""
+    found: dict[str, Unready] = {}
+    for connection in loaded.endpoint.connections.values():
+        name = connection.ppk_secret
+        if not connection.ppk_id or name in secrets:
+            continue
+        command = f"ikesim pki secret add {name} --kind ike-psk --endpoint {shlex.quote(str(loaded.file))}"
+        then = "cannot be initiated" if connection.ppk_required else "does without"
+        message = f"PPK {name} is not held, and connection {connection.name} {then}; add it with: {command}"
+        found.setdefault(name, Unready(Reason.LOCAL_KEY_MISSING, name, message, command))
+    return list(found.values())
+
+
 def _local(
     connection: ConnectionConfig, loaded: LoadedConfig, store: TrustStore, keys: Collection[str]
 ) -> list[Unready]:

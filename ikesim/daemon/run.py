@@ -15,7 +15,7 @@ from ikesim.configuration import LoadedConfig, load
 from ikesim.daemon.control import ControlServer
 from ikesim.daemon.host import EndpointHost, Recording
 from ikesim.daemon.output import Output
-from ikesim.daemon.readiness import unready
+from ikesim.daemon.readiness import missing_ppks, unready
 from ikesim.daemon.state import StateLock
 from ikesim.errors import ConfigurationError, Problem, UsageError
 from ikesim.ike.events import Ready
@@ -91,7 +91,8 @@ async def _start(
     if key_log is not None:
         host.ports.hooks.on_install = key_log.install
     host.observers.append(lambda event: output.event(event, config.file))
-    for note in (*config.notes, *(item.message for item in unready(config, store.snapshot(), store.vault.ids()))):
+    lacking = [*unready(config, store.snapshot(), store.vault.ids()), *missing_ppks(config, store.secrets.ls())]
+    for note in (*config.notes, *(item.message for item in lacking)):
         output.say(f"{config.endpoint.name}: {note}")
     stack.push_async_callback(host.stop)
     await host.open()

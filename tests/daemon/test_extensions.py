@@ -8,6 +8,7 @@ import pytest
 from ikesim.configuration import load
 from ikesim.daemon import commands
 from ikesim.daemon.host import EndpointHost
+from ikesim.daemon.readiness import missing_ppks
 from ikesim.errors import UsageError
 from ikesim.ike.events import Redirected, SaClosed, SaEstablished
 from ikesim.pki.buffers import KeyBuffer
@@ -44,6 +45,15 @@ async def test_a_ppk_comes_from_the_store_of_secrets(lab: Lab) -> None:
     assert verdict["result"] == "established"
     assert lab.alice.status()["ike_sas"][0]["ppk"] == "sites@lab"
     assert (await commands.ping(lab.alice, "bob", "10.2.0.9", 1, 10))["received"] == 1
+
+
+async def test_a_ppk_that_is_not_held_is_said_at_the_start(lab: Lab) -> None:
+    file = write_config(lab.folder, "alice", "bob", address="127.0.0.1", **PPK)
+    (item,) = missing_ppks(load(file), lab.stores["alice"].secrets.ls())
+    assert (item.reason, item.subject) == ("local-key-missing", "site")
+    assert item.message.endswith(f"ikesim pki secret add site --kind ike-psk --endpoint {file}")
+    keep(lab, "alice", bytes(32))
+    assert missing_ppks(load(file), lab.stores["alice"].secrets.ls()) == []
 
 
 async def test_a_secret_of_another_kind_is_none(lab: Lab) -> None:
