@@ -7,7 +7,8 @@ import pytest
 from ikesim.ike.events import Anomaly, SaRefused
 from ikesim.sim.network import Transit
 from ikesim.testing import Pair, assert_established, assert_refused
-from ikesim.wire.message import Header, Message
+from ikesim.wire.address import Path
+from ikesim.wire.message import Flags, Header, Message, encode_message
 from ikesim.wire.payloads import KE, IDi, IDr, Nonce, Notify
 from tests.ike import derivation
 from tests.ike.wiretap import (
@@ -32,7 +33,7 @@ from tests.ike.wiretap import (
 )
 
 IKE_INTERMEDIATE = 43
-INTERMEDIATE_EXCHANGE_SUPPORTED, INVALID_SYNTAX = 16438, 7
+COOKIE, INTERMEDIATE_EXCHANGE_SUPPORTED, INVALID_SYNTAX = 16390, 16438, 7
 HYBRID = f"{derivation.PROPOSAL}-ke1_mlkem768"
 TWICE = f"{HYBRID}-ke2_ecp256"
 BOTH = {"proposals": HYBRID}
@@ -329,6 +330,20 @@ def test_an_unprotected_or_foreign_message_is_nothing(ike_pair: MakePair) -> Non
     # alice asks again
     pair.world.run_until(10.0)
     assert_established(pair)
+
+
+def test_a_forged_cookie_leads_to_two_answers_and_the_right_one_is_found(ike_pair: MakePair) -> None:
+    # bob answers both of alice's IKE_SA_INITs; only for the last one will her AUTH do (RFC 7296 2.15)
+    pair = ike_pair(alice=BOTH, bob=BOTH)
+    pair.alice.initiate("bob")
+    (request,) = sent(pair, pair.alice, IKE_SA_INIT)
+    said = Header(header(request.octets).spi_i, bytes(8), 0, 0x20, IKE_SA_INIT, int(Flags.RESPONSE), 0, 0)
+    octets = encode_message(said, [Notify(COOKIE, b"biscuit")])
+    pair.alice.inject(octets, Path(request.source, request.destination))
+    pair.world.run_until(60.0)
+    assert_established(pair)
+    assert counters(pair.alice)["init-answers-kept"] == 1
+    assert len(sent(pair, pair.bob, IKE_SA_INIT)) == 2
 
 
 # downgrades
