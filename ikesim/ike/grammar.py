@@ -215,9 +215,7 @@ def recognise(message: Message) -> Form:
         raise _refusal(f"exchange type {header.exchange} is not supported")
     rekeys = key in _TOLD_BY_NOTIFY and message.notify(_REKEY) is not None
     form = _form(header.exchange, header.is_response, kinds, rekeys)
-    for raw in message.payloads:
-        if raw.decoded is None and raw.kind in KNOWN:
-            raw.payload()
+    message.decode()
     return form
 
 

@@ -297,7 +297,9 @@ class Vault:
 
     def _get(self, certificate_id: str) -> _Held:
         """The key as it stands now: a file replaced or removed by another process is noticed."""
-        held = self._held.get(check_name(certificate_id))
+        held = self._held.get(certificate_id)
+        if held is None:
+            check_name(certificate_id)
         try:
             kept = self._keeper.get(certificate_id)
         except NotFoundError:

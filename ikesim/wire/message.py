@@ -162,6 +162,8 @@ class Message:
     """The first payload of each type."""
     _notifies: tuple[Notify, ...] | None = field(init=False, default=None, repr=False, compare=False)
     """All notifications, once somebody asked for them."""
+    _frame: Protected | None = field(init=False, default=None, repr=False, compare=False)
+    """The frame, once somebody asked for it."""
     _notify: dict[int, Notify] | None = field(init=False, default=None, repr=False, compare=False)
     """The first notification of each type, once somebody asked for one."""
 
@@ -189,6 +191,15 @@ class Message:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def decode(self) -> None:
+        """Decode every payload whose format is known. Raises WireError for the first that is malformed."""
+        decoder_of = DECODERS.get
+        for raw in self.payloads:
+            if raw.decoded is None:
+                decoder = decoder_of(raw.kind)
+                if decoder is not None:
+                    raw.decoded = decoder.decode(raw.body, raw.offset + PAYLOAD_HEADER_OCTETS)
 
     @property
     def kinds(self) -> tuple[int, ...]:
@@ -235,6 +246,8 @@ class Message:
 
     def protected(self) -> Protected | None:
         """The frame of the SK or SKF payload, None without one. Raises WireError where the fragment numbers lie."""
+        if self._frame is not None:
+            return self._frame
         raw = self.payloads[-1] if self.payloads else None
         if raw is None or raw.kind not in _SEALED:
             return None
@@ -242,7 +255,9 @@ class Message:
         if raw.kind == _SKF:
             number, total = fragment_numbers(raw.body, start)
             start += _NUMBERS.size
-        return Protected(raw.next_payload, self.octets[:start], memoryview(self.octets)[start:], start, number, total)
+        sealed = memoryview(self.octets)[start:]
+        self._frame = Protected(raw.next_payload, self.octets[:start], sealed, start, number, total)
+        return self._frame
 
 
 def parse_payloads(first: int, data: bytes | memoryview, offset: int = 0) -> tuple[Raw, ...]:

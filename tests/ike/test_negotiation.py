@@ -98,6 +98,26 @@ def test_preference_decides_whose_order_counts(prefer: str, number: int, chosen:
     assert (answer.number, proposal_text(answer)) == (number, chosen)
 
 
+def test_a_choice_does_not_depend_on_what_was_chosen_before() -> None:
+    # RFC 9370: without IKE_INTERMEDIATE only NONE will do for an additional key exchange
+    hybrid = (parse_ike_proposal("aes128gcm16-prfsha256-x25519-ke1_mlkem768"),)
+    for _ in range(2):
+        for prefer, number in (("theirs", 1), ("ours", 2)):
+            answer = choose(THEIRS, OURS, prefer)
+            assert answer is not None
+            assert answer.number == number
+        for additional in (True, False):
+            assert (choose(numbered(hybrid), hybrid, additional=additional) is not None) is additional
+
+
+def test_the_longest_offer_is_searched_like_any_other() -> None:
+    # 255 transforms are as many as a proposal can count
+    long = Proposal(1, 1, b"", (*(Transform(1, 1000 + number) for number in range(252)), *OURS[0].transforms))
+    answer = choose((long,), OURS)
+    assert answer is not None
+    assert proposal_text(answer) == "aes128gcm16-prfsha256-x25519"
+
+
 def test_nothing_in_common_is_no_choice() -> None:
     assert choose(numbered((parse_ike_proposal("aes128-sha256-modp2048"),)), OURS) is None
 
@@ -146,6 +166,7 @@ def test_ike_auth_offers_no_key_exchange() -> None:
         ([Proposal(1, 1, b"", OURS[0].transforms[:-1])], False),  # a transform type is missing
         ([Proposal(1, 1, b"", (*OURS[0].transforms, Transform(4, 14)))], False),  # two of a type
         ([Proposal(1, 1, b"", (*OURS[0].transforms[:-1], Transform(4, 14)))], False),  # never offered
+        ([Proposal(1, 1, b"", OURS[0].transforms * 85)], False),  # all of them again and again
         ([Proposal(1, 1, b"", OURS[0].transforms), Proposal(2, 1, b"", OURS[1].transforms)], False),  # two choices
         ([], False),
     ],
