@@ -374,9 +374,9 @@ def _accept(
         done=core.next_sequence(),
         lowest_nonce=min(sa.nonce_i, sa.nonce_r),
     )
-    rivals = core.sas_with(candidate, identity)
     initial_contact = pending.message.notify(NotifyType.INITIAL_CONTACT) is not None
-    if not sa.initiator and connection.unique == "keep" and rivals and not initial_contact:
+    keeps = connection.unique == "keep" and not sa.initiator and not initial_contact
+    if keeps and (rivals := core.sas_with(candidate, identity)):
         _send_refusal(core, sa, Reason.UNIQUE_KEPT, now, decision, f"{identity} already has {rivals[0].id}")
         return
     ppk.adopt(core, sa, pending.proof)

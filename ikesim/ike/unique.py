@@ -21,7 +21,7 @@ def after_establishment(core: Core, sa: IkeSa, initial_contact: bool, now: float
     """Settle who stays, or set when that is to be done, for an SA that has just come up."""
     peer = _authenticated(sa)
     rivals = _rivals(core, sa)
-    if initial_contact and not sa.initiator:
+    if rivals and initial_contact and not sa.initiator:
         for other in rivals:
             # What came up after this request arrived crossed it: the initiator could not yet know of it.
             if _authenticated(other).done <= peer.began:
