@@ -10,7 +10,7 @@ cache between :func:`generate` and :func:`agree`, and leaves it there.
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 
 from ikesim.errors import KeyExchangeError, UnsupportedAlgorithmError
 from ikesim.wire.registry import KeyExchangeId, name
+from ikesim.wire.values import value
 
 Entropy = Callable[[int], bytes]
 Encapsulate = Callable[[int, bytes], tuple[bytes, bytes]]
@@ -34,7 +35,7 @@ WAITING_KEYS = 128
 """Loaded private keys kept between the two halves of an exchange; one beyond these is loaded again when needed."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeyPair:
     """One side's ephemeral key: the private octets, and the public octets as the KE payload carries them."""
 

@@ -1,12 +1,13 @@
 """The key schedule: SKEYSEED and SK_* (RFC 7296 2.14), rekeying (2.18), CHILD SAs (2.17), AUTH octets (2.15)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from ikesim.crypto.ciphers import CipherSuite
 from ikesim.crypto.prf import Prf
+from ikesim.wire.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IkeKeys:
     """The keys of an IKE SA: SK_d, SK_ai, SK_ar, SK_ei, SK_er, SK_pi, SK_pr; `a*` are empty with an AEAD."""
 
@@ -22,7 +23,7 @@ class IkeKeys:
         return self  # immutable: copies of an endpoint share it
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChildKeys:
     """The keys of a CHILD SA: encryption and integrity, from the exchange's initiator (i) and to it (r)."""
 

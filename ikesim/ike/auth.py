@@ -206,7 +206,8 @@ def resume(core: Core, sa: IkeSa, now: float) -> None:
             continue
         for profile, der, url in decision.learned_crls:
             core.emit(events.TrustChanged, now, what="crl", ca_profile=profile, crl=der, url=url)
-        core.ocsp.responses.learn(decision.learned_ocsp, core.ports.wall(now))
+        if decision.learned_ocsp:
+            core.ocsp.responses.learn(decision.learned_ocsp, core.ports.wall(now))
         if decision.accepted:
             _accept(core, sa, pending, candidate, decision, now)
             return
