@@ -5,26 +5,25 @@ A datagram's way: `wire.demux` says what it is; its SPI finds the IKE SA; the wi
 network raises.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 
 from ikesim.crypto.selftest import Outcome
 from ikesim.errors import IntegrityError, NotFoundError, ProtocolError, UsageError, WireError
 from ikesim.ike import (
-    agreement,
+    agenda,
     auth,
     create_child,
     events,
+    expiry,
     followup,
     informational,
     init,
     intermediate,
-    lifetime,
     mobike,
     redirect,
     rekey_ike,
     traffic,
-    unique,
 )
 from ikesim.ike.config import EndpointConfig
 from ikesim.ike.core import MAX_HELD_OCTETS, VERSION, Core
@@ -33,33 +32,28 @@ from ikesim.ike.grammar import Form, is_protected, recognise
 from ikesim.ike.ids import FetchId, SaId
 from ikesim.ike.ports import Datagram, Fetch, InnerPacket, Ports
 from ikesim.ike.protection import open_message
-from ikesim.ike.sa import AWAITED_EXCHANGE, HALF_OPEN, UNANSWERED, ChildSa, ChildState, IkeSa, IkeState
+from ikesim.ike.sa import AWAITED_EXCHANGE, HALF_OPEN, UNANSWERED, IkeSa, IkeState
 from ikesim.ike.self_tests import SelfTestSettings
 from ikesim.ike.tasks import (
     AuthTask,
     CreateChildTask,
     DeleteTask,
-    FollowupTask,
     InformTask,
     InitTask,
     IntermediateTask,
-    MobikeTask,
-    RekeyIkeTask,
     Task,
 )
-from ikesim.ike.window import Arrival, Origin, Outstanding, digest
-from ikesim.pki.decision import TrustDecision
+from ikesim.ike.window import Arrival, Origin, digest
 from ikesim.pki.fetching import FetchResult
 from ikesim.reasons import Reason
 from ikesim.wire.address import Address, Path
 from ikesim.wire.demux import DatagramKind, classify
 from ikesim.wire.message import Header, Message
-from ikesim.wire.payloads import Notify, Payload
+from ikesim.wire.payloads import Notify
 from ikesim.wire.registry import ExchangeType, NotifyType
 
 CLEAR_ANSWERS_A_SECOND = 10
 """Unprotected error answers to messages of no SA: RFC 7296 2.21.4 asks for a limit, since anybody can cause them."""
-KEEPALIVE = b"\xff"
 
 
 class Endpoint:
@@ -119,7 +113,7 @@ class Endpoint:
         kind, octets = classify(datagram, core.knows_spi)
         if kind is DatagramKind.ESP:
             traffic.receive(core, octets, path, now)
-            self._wake(now)
+            agenda.wake(self.core, now)
         elif kind in (DatagramKind.IKE, DatagramKind.MARKED_IKE):
             try:
                 self._receive_ike(octets, Origin(path, kind is DatagramKind.MARKED_IKE), now)
@@ -138,7 +132,7 @@ class Endpoint:
     def send_inner(self, packet: bytes, now: float) -> None:
         """Protect an IP packet with the CHILD SA that covers it; without one it is counted and dropped."""
         traffic.send(self.core, packet, now)
-        self._wake(now)
+        agenda.wake(self.core, now)
 
     def fetched(self, fetch: FetchId, result: FetchResult, now: float) -> None:
         """Take the answer to a fetch; without effect for a fetch that is not (or no longer) open."""
@@ -153,7 +147,7 @@ class Endpoint:
             sa = core.sas.get(sa_id)
             if sa is not None:
                 auth.fetched(core, sa, fetch, result, now)
-                self._next(sa, now)
+                agenda.proceed(self.core, sa, now)
 
     # what the operator asks
 
@@ -169,29 +163,29 @@ class Endpoint:
         config = next((item for item in connection.children if item.name == child), None)
         if config is None:
             raise NotFoundError(f"connection {connection.name!r} has no child {child!r}")
-        self._ask(found, CreateChildTask(config), now)
+        agenda.ask(self.core, found, CreateChildTask(config), now)
 
     def rekey(self, sa: SaId, now: float) -> None:
         """Replace an IKE SA or a CHILD SA by a fresh one. Raises NotFoundError, UsageError."""
         if sa in self.core.sas:
-            self._rekey_due(self._established(sa), now)
+            agenda.rekey(self.core, self._established(sa), now)
             return
         found, child = self.core.find_child(sa)
-        self._ask(found, CreateChildTask(child.config, child.id), now)
+        agenda.ask(self.core, found, CreateChildTask(child.config, child.id), now)
 
     def terminate(self, sa: SaId, now: float) -> None:
         """End an IKE SA or a CHILD SA, with DELETE where the peer knows it. Raises NotFoundError."""
         core = self.core
         if sa not in core.sas:
             owner, child = core.find_child(sa)
-            self._ask(owner, DeleteTask(Reason.DELETED_BY_US, (child.id,)), now)
+            agenda.ask(self.core, owner, DeleteTask(Reason.DELETED_BY_US, (child.id,)), now)
             return
         found = core.sas[sa]
         if found.connection is not None:
             core.calls.give_up(found.connection)
         if found.state is IkeState.ESTABLISHED:
             found.queue.clear()
-            self._ask(found, DeleteTask(Reason.DELETED_BY_US), now)
+            agenda.ask(self.core, found, DeleteTask(Reason.DELETED_BY_US), now)
         elif found.state in (IkeState.REFUSED, IkeState.DELETED, IkeState.DELETE_RESPONSE):
             core.close(found, found.closing or Reason.DELETED_BY_US, now)
         else:
@@ -201,19 +195,11 @@ class Endpoint:
 
     def check_liveness(self, sa: SaId, now: float) -> None:
         """Ask the peer for a sign of life (RFC 7296 2.4). Raises NotFoundError, UsageError."""
-        self._ask(self._established(sa), InformTask(), now)
+        agenda.ask(self.core, self._established(sa), InformTask(), now)
 
     def reauthenticate(self, sa: SaId, now: float) -> None:
         """Authenticate anew on a new IKE SA; the old one ends when it is up. Raises NotFoundError, UsageError."""
-        found = self._established(sa)
-        assert found.connection is not None
-        if found.successor in self.core.sas:
-            return
-        if self.core.connection(found).reauth == "break-before-make":
-            found.queue.clear()
-            self._ask(found, DeleteTask(Reason.REAUTHENTICATED), now)
-            return
-        found.successor = init.initiate(self.core, found.connection, now, reauthenticates=found.id)
+        agenda.reauthenticate(self.core, self._established(sa), now)
 
     def redirect(self, sa: SaId, gateway: str, now: float) -> None:
         """Send the peer of an IKE SA that we answered to another gateway, an IP address (RFC 5685 5).
@@ -221,7 +207,7 @@ class Endpoint:
         Raises NotFoundError, UsageError where the SA is not established, ours, or of a peer that does not follow.
         """
         found = self._established(sa)
-        self._ask(found, redirect.ask(self.core, found, gateway, now), now)
+        agenda.ask(self.core, found, redirect.ask(self.core, found, gateway, now), now)
 
     def change_address(self, sa: SaId, local: Address, now: float, remote: Address | None = None) -> None:
         """Move an IKE SA and its CHILD SAs to another local address (or remote, too) with MOBIKE (RFC 4555).
@@ -230,7 +216,7 @@ class Endpoint:
         """
         found = self._established(sa)
         mobike.change(self.core, found, Path(local, remote or found.path.remote), now)
-        self._next(found, now)
+        agenda.proceed(self.core, found, now)
 
     def reconfigure(self, config: EndpointConfig, now: float) -> list[str]:
         """Take a new configuration; the names of the connections that ended because they are gone."""
@@ -246,7 +232,7 @@ class Endpoint:
             gone = [name for name in names if name is not None and name not in config.connections]
             if gone:
                 ended += gone
-                self._end(sa, Reason.CONNECTION_REMOVED, now)
+                agenda.end(self.core, sa, Reason.CONNECTION_REMOVED, now)
         return list(dict.fromkeys(ended))
 
     def trust_changed(self, now: float) -> None:
@@ -255,13 +241,7 @@ class Endpoint:
             judged = sa.state is IkeState.ESTABLISHED and sa.replaced_by is None
             judged = judged and sa.connection in self.core.config.connections
             if judged and self.core.connection(sa).on_revocation == "delete":
-                self._end_if_revoked(sa, now)
-
-    def _end_if_revoked(self, sa: IkeSa, now: float) -> bool:
-        decision = auth.judge_again(self.core, sa, now)
-        if decision is not None:
-            self._end(sa, Reason.REVOKED_LATER, now, decision)
-        return decision is not None
+                agenda.end_if_revoked(self.core, sa, now)
 
     def self_test(
         self, now: float, only: Collection[str] | None = None, trigger: str = "on-demand"
@@ -292,7 +272,7 @@ class Endpoint:
             sa, timer = due
             hook = core.ports.hooks.on_timer
             if hook is None or hook(sa.id, timer, now) is not False:
-                self._fire(sa, timer, now)
+                expiry.fire(self.core, sa, timer, now)
         for name in core.calls.take_due(now):
             if name in core.config.connections and not any(_leads_to(sa, name) for sa in core.sas.values()):
                 init.initiate(core, name, now)
@@ -330,7 +310,7 @@ class Endpoint:
             self._receive_response(sa, octets, header, now)
         else:
             self._receive_request(sa, octets, header, origin, now)
-        self._next(sa, now)
+        agenda.proceed(self.core, sa, now)
 
     def _receive_without_sa(self, octets: bytes, header: Header, origin: Origin, now: float) -> None:
         core = self.core
@@ -450,7 +430,7 @@ class Endpoint:
             core.respond(sa, message.header.exchange, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.FOLLOWUP_REQUEST:
             followup.handle_request(core, sa, message, now)
-        elif form is Form.IKE_REKEY_REQUEST and self._ends_at_rekey(sa, now):
+        elif form is Form.IKE_REKEY_REQUEST and agenda._ends_at_rekey(self.core, sa, now):
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.IKE_REKEY_REQUEST:
             rekey_ike.handle_request(core, sa, message, now)
@@ -494,30 +474,9 @@ class Endpoint:
         sa.timers.pop("retransmit", None)
         sa.last_heard = now
         try:
-            self._handle_response(sa, message, outstanding.task, now)
+            agenda.read_response(self.core, sa, message, outstanding.task, now)
         except ProtocolError as error:
             self._end_malformed(sa, error, now)
-
-    def _handle_response(self, sa: IkeSa, message: Message, task: Task, now: float) -> None:
-        core = self.core
-        match task:
-            case IntermediateTask():
-                intermediate.handle_response(core, sa, message, task, now)
-            case AuthTask():
-                if not init.try_other_answer(core, sa, message, task, now):
-                    auth.handle_response(core, sa, message, task, now)
-            case CreateChildTask():
-                create_child.handle_response(core, sa, message, recognise(message), task, now)
-            case RekeyIkeTask():
-                rekey_ike.handle_response(core, sa, message, recognise(message), task, now)
-            case FollowupTask():
-                followup.handle_response(core, sa, message, recognise(message), task, now)
-            case DeleteTask():
-                informational.handle_delete_response(core, sa, message, task, now)
-            case InformTask():
-                informational.handle_inform_response(core, sa, message, task, now)
-            case MobikeTask():
-                mobike.handle_response(core, core.sas[sa.replaced_by or sa.id], message, task, now)
 
     def _end_malformed(self, sa: IkeSa, error: ProtocolError, now: float) -> None:
         """The peer answered what no peer may answer: there is no common ground left (RFC 7296 2.21.3)."""
@@ -531,202 +490,11 @@ class Endpoint:
         else:
             core.close(sa, error.reason, now)
 
-    # tasks and timers
-
     def _established(self, sa_id: SaId) -> IkeSa:
         sa = self.core.find(sa_id)
         if sa.state is not IkeState.ESTABLISHED:
             raise UsageError(f"IKE SA {sa_id} is not established: it {sa.state.value}")
         return sa
-
-    def _ask(self, sa: IkeSa, task: Task, now: float) -> None:
-        sa.queue.append(task)
-        self._next(sa, now)
-
-    def _go_elsewhere(self, now: float) -> None:
-        """Make the SAs with gateways that others have sent us to."""
-        core = self.core
-        while core.redirections:
-            moved = core.redirections.pop(0)
-            new = init.initiate(
-                core,
-                moved.connection,
-                now,
-                moved.old if moved.keep else None,
-                remote=moved.remote,
-                redirected_from=moved.redirected_from,
-            )
-            if moved.keep:
-                core.sas[moved.old].successor = new
-            core.emit(events.Redirected, now, old=moved.old, new=new, gateway=moved.remote.host)
-
-    def _next(self, sa: IkeSa, now: float) -> None:
-        """Send the next waiting request, if none is outstanding; also of SAs that this one woke."""
-        self._go_elsewhere(now)
-        self.core.wake(sa)
-        self._wake(now)
-
-    def _wake(self, now: float) -> None:
-        for item in self.core.take_woken():
-            while item.state is IkeState.ESTABLISHED and item.window.outstanding is None and item.queue:
-                if followup.holds(item, item.queue[0]):
-                    break
-                task = item.queue.popleft()
-                exchange, payloads = self._build(item, task, now)
-                if payloads is not None:
-                    self.core.request(item, exchange, payloads, task, now)
-
-    def _build(self, sa: IkeSa, task: Task, now: float) -> tuple[int, Sequence[Payload] | None]:
-        core = self.core
-        match task:
-            case CreateChildTask() | RekeyIkeTask() if core.self_tests.failed:
-                create_child.forgo(core, sa, task, now)
-                return 0, None
-            case CreateChildTask():
-                return ExchangeType.CREATE_CHILD_SA, create_child.build(core, sa, task)
-            case RekeyIkeTask():
-                return ExchangeType.CREATE_CHILD_SA, rekey_ike.build(core, sa, task)
-            case FollowupTask():
-                return ExchangeType.IKE_FOLLOWUP_KE, followup.build(core, task)
-            case DeleteTask():
-                return ExchangeType.INFORMATIONAL, informational.build_delete(core, sa, task)
-            case InformTask():
-                return ExchangeType.INFORMATIONAL, task.payloads
-            case MobikeTask():
-                return ExchangeType.INFORMATIONAL, mobike.build(core, sa, task)
-            case _:
-                return 0, None
-
-    def _fire(self, sa: IkeSa, timer: str, now: float) -> None:
-        core = self.core
-        kind, _, child_id = timer.partition(" ")
-        if child_id:
-            child = sa.children.get(SaId(child_id))
-            if child is not None:
-                self._fire_child(sa, child, kind, now)
-            return
-        actions: dict[str, Callable[[IkeSa, float], None]] = {
-            "retransmit": self._retransmit,
-            "half-open": self._expire_half_open,
-            "suspicion": lambda sa, now: init.believe_suspicion(core, sa, now),
-            "verdict": lambda sa, now: auth.out_of_time(core, sa, now),
-            "rekey": self._rekey_due,
-            "expire": lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
-            lifetime.REAUTHENTICATE: self._reauthenticate,
-            lifetime.AUTH_EXPIRY: lambda sa, now: self._end(sa, Reason.LIFETIME_EXPIRED, now),
-            "liveness": self._check_silence,
-            "keepalive": self._keep_alive,
-            "retry": self._retry,
-            agreement.TIMER: lambda sa, now: followup.forget(core, sa),
-            redirect.TIMER: lambda sa, now: self._end(sa, Reason.REDIRECTED, now),
-            unique.CROSSED: lambda sa, now: unique.settle_crossed(core, sa, now),
-            unique.OUTLIVED: lambda sa, now: unique.settle_outlived(core, sa, now),
-        }
-        actions[kind](sa, now)
-        self._next(sa, now)
-
-    def _rekey_due(self, sa: IkeSa, now: float) -> None:
-        if not self._ends_at_rekey(sa, now):
-            self._ask(sa, RekeyIkeTask(), now)
-
-    def _ends_at_rekey(self, sa: IkeSa, now: float) -> bool:
-        """Whether an SA ends instead of being rekeyed, because its peer was revoked meanwhile."""
-        return self.core.connection(sa).on_revocation == "at-rekey" and self._end_if_revoked(sa, now)
-
-    def _fire_child(self, sa: IkeSa, child: ChildSa, kind: str, now: float) -> None:
-        if kind == "rekey" and child.state is ChildState.INSTALLED:
-            self._ask(sa, CreateChildTask(child.config, child.id), now)
-        elif kind == "expire":
-            lifetime.end_child(self.core, sa, child)
-            self._wake(now)
-
-    def _retransmit(self, sa: IkeSa, now: float) -> None:
-        core, retransmit = self.core, self.core.config.retransmit
-        outstanding: Outstanding | None = sa.window.outstanding
-        if outstanding is None:
-            return
-        if outstanding.sent >= retransmit.tries:
-            self._nobody_answers(sa, now)
-            return
-        outstanding.sent += 1
-        for octets in outstanding.datagrams:
-            core.transmit(sa.id, octets, sa.path, sa.marked)
-        core.emit(events.Retransmitted, now, sa=sa.id, message_id=outstanding.message_id, count=outstanding.sent)
-        core.timers.set(sa, "retransmit", now + retransmit.initial * retransmit.factor**outstanding.sent)
-
-    def _nobody_answers(self, sa: IkeSa, now: float) -> None:
-        core = self.core
-        if sa.state in UNANSWERED:
-            detail = f"no answer to {UNANSWERED[sa.state]} from {sa.path.remote}"
-            core.refuse(sa, "nobody-answered", Reason.NOBODY_ANSWERED, now, detail=detail)
-            return
-        if sa.state is not IkeState.ESTABLISHED:
-            core.close(sa, sa.closing or Reason.DELETED_BY_US, now)
-            return
-        if sa.replaced_by is not None:
-            core.close(sa, Reason.REKEYED, now)
-            return
-        if mobike.try_other_address(core, sa, now):
-            return
-        connection = core.connection(sa)
-        core.close(sa, Reason.DEAD_PEER, now)
-        if connection.liveness.action == "restart" and self._may_initiate(sa):
-            core.calls.want(connection.name, now)
-
-    def _expire_half_open(self, sa: IkeSa, now: float) -> None:
-        if sa.state in AWAITED_EXCHANGE:
-            detail = f"{AWAITED_EXCHANGE[sa.state].name} never came"
-            self.core.refuse(sa, "nobody-answered", Reason.HALF_OPEN_TIMEOUT, now, detail=detail)
-        elif sa.state in (IkeState.REFUSED, IkeState.DELETED):
-            self.core.close(sa, Reason.DELETED_BY_US, now)
-        elif sa.replaced_by is not None and sa.state is IkeState.ESTABLISHED:
-            self.core.close(sa, Reason.REKEYED, now)
-
-    def _check_silence(self, sa: IkeSa, now: float) -> None:
-        interval = self.core.connection(sa).liveness.interval
-        if not interval:
-            return
-        due = sa.last_heard + interval
-        if now >= due:
-            # Any request will do: one that is under way already tells as much.
-            if sa.window.outstanding is None and not sa.queue:
-                sa.queue.append(MobikeTask() if sa.mobike and sa.initiator and sa.mapped else InformTask())
-            due = now + interval
-        self.core.timers.set(sa, "liveness", due)
-
-    def _keep_alive(self, sa: IkeSa, now: float) -> None:
-        core = self.core
-        interval = core.connection(sa).keepalive
-        if interval:
-            core.out_datagrams.append(Datagram(core.next_sequence(), KEEPALIVE, sa.path))
-            core.timers.set(sa, "keepalive", now + interval)
-
-    def _reauthenticate(self, sa: IkeSa, now: float) -> None:
-        if sa.state is IkeState.ESTABLISHED and self._may_initiate(sa):
-            self.reauthenticate(sa.id, now)
-
-    def _may_initiate(self, sa: IkeSa) -> bool:
-        """Whether the configuration in force still lets us initiate an SA's connection."""
-        connection = self.core.config.connections.get(sa.connection or "")
-        return connection is not None and connection.remote is not None
-
-    def _retry(self, sa: IkeSa, now: float) -> None:
-        sa.queue.extend(sa.postponed)
-        sa.postponed = []
-
-    def _end(self, sa: IkeSa, reason: Reason, now: float, decision: TrustDecision | None = None) -> None:
-        """End an SA for a reason of our own, with DELETE where the peer believes it established."""
-        core = self.core
-        if sa.state is not IkeState.ESTABLISHED:
-            if sa.pending is not None:
-                auth.abandon(core, sa, reason, now)
-            elif sa.state in UNANSWERED:
-                core.refuse(sa, "us", reason, now)
-        elif sa.window.outstanding is not None and reason is Reason.LIFETIME_EXPIRED:
-            core.close(sa, reason, now)
-        else:
-            sa.queue.clear()
-            self._ask(sa, DeleteTask(reason, decision=decision), now)
 
 
 def _leads_to(sa: IkeSa, name: str) -> bool:

@@ -14,11 +14,12 @@ from typing import Any
 
 from ikesim.ike import unique
 from ikesim.ike.core import Core
-from ikesim.ike.endpoint import KEEPALIVE, Endpoint
+from ikesim.ike.endpoint import Endpoint
 from ikesim.ike.sa import HALF_OPEN, UNANSWERED, ChildSa, ChildState, IkeSa, IkeState
 from ikesim.ike.tasks import CreateChildTask, DeleteTask, FollowupTask, RekeyIkeTask
 from ikesim.ike.traffic import carrier
 from ikesim.wire.address import Path
+from ikesim.wire.demux import KEEPALIVE
 from ikesim.wire.message import Header
 
 NAMES = ("alice", "bob")
