@@ -1,4 +1,4 @@
-"""The commands that ask a running daemon: up, down, rekey, redirect, status, ping, reload."""
+"""The commands that ask a running daemon: up, down, rekey, redirect, move, status, ping, reload."""
 
 import time
 from collections.abc import Mapping
@@ -110,6 +110,21 @@ def redirect(connection: str, gateway: str, endpoint: Path, as_json: bool) -> No
         click.echo(f"{document['sa']} ended; its peer was sent to {document['gateway']}")
     else:
         click.echo(f"{document['sa']} was asked to go to {document['gateway']}; it has not left yet")
+    _finish(document)
+
+
+@click.command()
+@click.argument("connection")
+@click.option("--to", "address", metavar="ADDRESS", required=True, help="Another address of listen-nat-t.")
+@endpoint_option
+@json_option
+def move(connection: str, address: str, endpoint: Path, as_json: bool) -> None:
+    """Move CONNECTION to another of our addresses (MOBIKE, RFC 4555)."""
+    document = ask(endpoint, "POST", _resource(connection, "move"), {"address": address})
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(f"{document['sa']} is now at {document['local']}; the peer has been told")
     _finish(document)
 
 

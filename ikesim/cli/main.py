@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "down": ("ikesim.cli.control:down", "Take a connection, or one of its children, down."),
     "rekey": ("ikesim.cli.control:rekey", "Rekey a connection, or one of its children."),
     "redirect": ("ikesim.cli.control:redirect", "Send a connection's peer to another gateway."),
+    "move": ("ikesim.cli.control:move", "Move a connection to another of our addresses."),
     "status": ("ikesim.cli.control:status", "Show the SAs of an endpoint."),
     "ping": ("ikesim.cli.control:ping", "Send ICMP echoes through the tunnel."),
     "reload": ("ikesim.cli.control:reload", "Read the configuration and the PKI objects again."),

@@ -28,6 +28,7 @@ from ikesim.ike.events import (
 )
 from ikesim.ike.ids import SaId
 from ikesim.ike.sa import ChildState, IkeState
+from ikesim.wire.selectors import TrafficSelector
 
 DOWN_PATIENCE = 10.0
 """Seconds that the peer has to answer a DELETE or a rekey before the command says that it did not."""
@@ -224,6 +225,17 @@ async def redirect(host: EndpointHost, name: str, gateway: str) -> dict[str, Any
     return {"result": result, "connection": name, "sa": sa, "gateway": gateway}
 
 
+async def move(host: EndpointHost, name: str, address: str) -> dict[str, Any]:
+    """Move a connection's newest IKE SA to another of our addresses (MOBIKE). Raises UsageError where it cannot."""
+    sa = find(host, name, None)[-1]
+    ours = next((item for item in host.config.listen_nat_t if address in (item.host, str(item))), None)
+    if ours is None:
+        having = ", ".join(map(str, host.config.listen_nat_t))
+        raise UsageError(f"{address} is no address of {host.name}; endpoint.listen-nat-t has {having}")
+    host.act(lambda now: host.endpoint.change_address(sa, ours, now))
+    return {"result": "moved", "connection": name, "sa": sa, "local": str(ours)}
+
+
 async def ping(host: EndpointHost, name: str, address: str, count: int, timeout: float) -> dict[str, Any]:
     """Send ICMP echo requests through a connection's tunnel, and wait for the replies."""
     find(host, name, None)
@@ -285,14 +297,16 @@ def _assigned(host: EndpointHost, name: str, target: str) -> str | None:
 def _source_for(connection: ConnectionConfig, target: str) -> str:
     """The inner address to ping from: that of the first child whose remote selectors hold the target."""
     octets = ip_address(target).packed
+    pool = [TrafficSelector.from_network(network) for network in connection.address_pool]
     for child in connection.children:
-        if any(ts.start <= octets <= ts.end for ts in child.remote_ts if len(ts.start) == len(octets)):
+        reach = pool or child.remote_ts
+        if any(ts.start <= octets <= ts.end for ts in reach if len(ts.start) == len(octets)):
             if child.inner_address is not None and len(ip_address(child.inner_address).packed) == len(octets):
                 return child.inner_address
             for selector in child.local_ts:
                 if len(selector.start) == len(octets):
                     return _first_host(selector.start, selector.end)
-    having = ", ".join(str(ts) for child in connection.children for ts in child.remote_ts)
+    having = ", ".join(str(ts) for child in connection.children for ts in pool or child.remote_ts)
     raise UsageError(f"{target} is not behind connection {connection.name}; its remote-ts are: {having}")
 
 

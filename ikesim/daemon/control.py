@@ -7,6 +7,7 @@
     POST /connections/NAME/down         {"child": NAME or null}
     POST /connections/NAME/rekey        {"child": NAME or null}
     POST /connections/NAME/redirect     {"gateway": ADDRESS}
+    POST /connections/NAME/move         {"address": ADDRESS}
     POST /connections/NAME/ping         {"address": A, "count": N, "timeout": seconds}
     POST /reload
     POST /trust-changed                 PKI objects have changed: SAs that are up are judged again
@@ -103,6 +104,7 @@ class ControlServer:
             web.post("/connections/{name}/down", self._down),
             web.post("/connections/{name}/rekey", self._rekey),
             web.post("/connections/{name}/redirect", self._redirect),
+            web.post("/connections/{name}/move", self._move),
             web.post("/connections/{name}/ping", self._ping),
             web.post("/reload", self._reload),
             web.post("/trust-changed", self._trust_changed),
@@ -157,6 +159,12 @@ class ControlServer:
         if gateway is None:
             raise UsageError("gateway is missing: the IP address of the other gateway")
         return web.json_response(await commands.redirect(self._host, request.match_info["name"], gateway))
+
+    async def _move(self, request: web.Request) -> web.StreamResponse:
+        address = _text(await _body(request), "address")
+        if address is None:
+            raise UsageError("address is missing: another of this endpoint's addresses")
+        return web.json_response(await commands.move(self._host, request.match_info["name"], address))
 
     async def _ping(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request)
