@@ -373,6 +373,7 @@ def _accept(
         initiator=sa.initiator,
         began=sa.began,
         done=core.next_sequence(),
+        up=now,
         lowest_nonce=min(sa.nonce_i, sa.nonce_r),
     )
     initial_contact = pending.message.notify(NotifyType.INITIAL_CONTACT) is not None

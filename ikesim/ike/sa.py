@@ -118,6 +118,8 @@ class Authenticated:
     began: int = 0
     """Position of its first message among all that the endpoint did, and of its coming up."""
     done: int = 0
+    up: float = 0.0
+    """When it came up here (monotonic)."""
     lowest_nonce: bytes = b""
     """The lower of the two nonces of IKE_SA_INIT: decides which of two SAs stays that were initiated at once."""
 

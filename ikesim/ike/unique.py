@@ -2,13 +2,13 @@
 
 Three rules keep the two ends from ending each other's choice. Who initiated an SA ends what it knew to be older, at
 once: the new SA is up at both ends. Where two ends initiated at once, the SA with the lowest of the four nonces is
-ended by the end that initiated it, as RFC 7296 2.8.1 has it for rekeying; a little later, so that nobody is left
-without an SA whose last answer was still on its way. Who merely answered waits until the initiator must have decided.
+ended by the end that initiated it, as RFC 7296 2.8.1 has it for rekeying; but only once the peer is known to have the
+other one, whose last answer may have been lost. Who merely answered waits until the initiator must have decided.
 """
 
 from ikesim.ike.core import Core
 from ikesim.ike.sa import Authenticated, IkeSa, IkeState
-from ikesim.ike.tasks import DeleteTask
+from ikesim.ike.tasks import DeleteTask, InformTask
 from ikesim.reasons import Reason
 
 SETTLE_TIME = 5.0
@@ -48,7 +48,8 @@ def settle_crossed(core: Core, sa: IkeSa, now: float) -> None:
     for other in _rivals(core, sa):
         if _crossed(peer, _authenticated(other)):
             ours, theirs = (sa, other) if peer.initiator else (other, sa)
-            if _authenticated(ours).lowest_nonce < _authenticated(theirs).lowest_nonce:
+            loses = _authenticated(ours).lowest_nonce < _authenticated(theirs).lowest_nonce
+            if loses and _confirmed(core, theirs, CROSSED, now):
                 _give_way(core, ours)
 
 
@@ -56,9 +57,21 @@ def settle_outlived(core: Core, sa: IkeSa, now: float) -> None:
     """The initiator of an SA must have decided by now: what is older, and still there, gives way."""
     if sa.state is not IkeState.ESTABLISHED:
         return
-    for other in _rivals(core, sa):
-        if not _crossed(_authenticated(sa), _authenticated(other)):
+    outlived = [other for other in _rivals(core, sa) if not _crossed(_authenticated(sa), _authenticated(other))]
+    if outlived and _confirmed(core, sa, OUTLIVED, now):
+        for other in outlived:
             _give_way(core, _older(sa, other))
+
+
+def _confirmed(core: Core, sa: IkeSa, timer: str, now: float) -> bool:
+    """Whether an SA that we answered for is up at the peer, too; if nothing says so, ask, and look again later."""
+    if sa.last_heard > _authenticated(sa).up:
+        return True
+    if sa.window.outstanding is None and not sa.queue:
+        sa.queue.append(InformTask())
+        core.wake(sa)
+    core.timers.set(sa, timer, now + SETTLE_TIME)
+    return False
 
 
 def _rivals(core: Core, sa: IkeSa) -> list[IkeSa]:

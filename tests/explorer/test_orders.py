@@ -326,3 +326,37 @@ def test_a_replaced_sa_that_the_peer_never_deletes_ends_by_itself(ike_pair: Make
     else:
         # bob deletes it himself
         assert [item.payloads for item in theirs.of(INFORMATIONAL, response=False)][-1][0].protocol == 3
+
+
+@pytest.mark.parametrize("lower", ["alice", "bob"])
+def test_the_loser_of_two_initiations_stays_until_the_winner_is_up_at_both_ends(
+    ike_pair: MakePair, lower: str
+) -> None:
+    # Both SAs are up at the loser; the winner has not got the answer that makes his, for three retransmissions.
+    pair = ike_pair(alice=QUIET, bob=QUIET)
+    pair.up()
+    pair.ping()
+    pair.ping(by="bob")
+    loser = pair.alice if lower == "alice" else pair.bob
+    winner = pair.peer(loser)
+    choose_nonces(loser, LOW, b"\xc0" * 32)
+    choose_nonces(winner, HIGH, b"\xd0" * 32)
+    start = pair.world.now
+    hold(
+        pair,
+        lambda item: (
+            item.source in loser.sockets
+            and AFTER_UP < item.sent_at < start + 20.0
+            and is_message(item, IKE_AUTH, response=True)
+        ),
+    )
+    for host in (pair.alice, pair.bob):
+        host.reauthenticate(host.established[0])
+    before = answered(pair.alice), answered(pair.bob)
+    echoes(pair, 30.0)
+    pair.world.run_until(start + 15.0)
+    # long after the time to settle, the loser's SA is the one that both know
+    assert len(loser.established) == 2
+    pair.world.run_until(start + 120.0)
+    assert (answered(pair.alice) - before[0], answered(pair.bob) - before[1]) == (3000, 3000)
+    one_tunnel(pair)
