@@ -184,8 +184,9 @@ def test_a_second_sa_of_the_same_peer(ike_pair: MakePair, bob: str, left: int, c
     pair = ike_pair(alice={"unique": "never"}, bob={"unique": bob})
     first = pair.up()
     verdict = pair.up()
-    # who merely answers gives the initiator, whose choice it is, the half-open time to make it
-    pair.world.run_until(pair.world.now + 31.0)
+    # who merely answers gives the initiator, whose choice it is, the half-open time to make it, and then asks whether
+    # the new one is up
+    pair.world.run_until(pair.world.now + 36.0)
     assert len(pair.bob.established) == len(pair.alice.established) == left
     assert reasons(pair.bob) == closed
     if bob == "keep":
