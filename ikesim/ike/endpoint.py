@@ -369,6 +369,8 @@ class Endpoint:
         if arrival is Arrival.REPEATED:
             if window.response and sa.state is not IkeState.VERDICT:
                 core.counters.add("requests-repeated")
+                if header.exchange == ExchangeType.IKE_AUTH and origin.path != sa.path:
+                    sa.path_doubtful = True
                 sa.origin = origin
                 core.repeat_response(sa)
             return
@@ -404,8 +406,7 @@ class Endpoint:
         sa.origin = origin
         sa.last_heard = now
         traffic.confirm(self.core, sa)
-        if sa.nat_remote and sa.state is IkeState.ESTABLISHED and not sa.mobike and origin.path != sa.path:
-            # RFC 7296 2.23: follow a peer behind a NAT whose mapping changed.
+        if sa.state is IkeState.ESTABLISHED and traffic.follows(sa, origin.path):
             sa.path, sa.marked = origin.path, origin.marked
 
     def _handle_request(self, sa: IkeSa, message: Message, now: float) -> None:

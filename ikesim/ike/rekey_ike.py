@@ -217,6 +217,7 @@ def _make(core: Core, old: IkeSa, agreed: IkeAgreement, now: float) -> IkeSa:
         redirected=old.redirected,
         mobike=old.mobike,
         additional=old.additional,
+        path_doubtful=old.path_doubtful,
         traffic_path=old.traffic_path,
         nat_local=old.nat_local,
         mapped=old.mapped,

@@ -288,6 +288,8 @@ class IkeSa:
     assigned: tuple[str, ...] = ()
     """The addresses that the peer gave us, and those that we gave the peer (RFC 7296 2.19)."""
     leased: tuple[str, ...] = ()
+    path_doubtful: bool = False
+    """IKE_AUTH came from two addresses, and nothing new of the peer has said yet which one is its own."""
     traffic_path: Path | None = None
     """Where ESP still goes while a new path is not proved (RFC 4555 3.7); None: where IKE goes."""
     seen_as: bytes = b""

@@ -55,8 +55,8 @@ def receive(core: Core, octets: bytes, path: Path, now: float) -> None:
         core.counters.add(f"esp-{error.cause}")
         return
     sa.last_heard = now
-    if sa.nat_remote and not sa.mobike and path != sa.path and inbound.replay.top > newest:
-        # RFC 7296 2.23: follow a peer behind a NAT whose mapping changed; an old packet that comes late says nothing.
+    if inbound.replay.top > newest and follows(sa, path):
+        # An old packet that comes late says nothing about where the peer is now.
         sa.path, sa.marked = path, True
     if inbound.packets >= child.soft_packets or inbound.octets >= child.soft_octets:
         lifetime.used_up(core, sa, child, inbound.packets, inbound.octets)
@@ -71,6 +71,17 @@ def receive(core: Core, octets: bytes, path: Path, now: float) -> None:
         core.counters.add("esp-outside-selectors")
         return
     core.out_packets.append(InnerPacket(core.next_sequence(), packet, child.id))
+
+
+def follows(sa: IkeSa, path: Path) -> bool:
+    """Whether something new of the peer, come by `path`, moves the SA there.
+
+    So it is behind a NAT whose mapping changed (RFC 7296 2.23), and where IKE_AUTH came from two addresses: a copy of
+    that request, sent from elsewhere before the peer's own arrived, must not lead the answers astray for good.
+    """
+    moves = path != sa.path and (sa.path_doubtful or (sa.nat_remote and not sa.mobike))
+    sa.path_doubtful = False
+    return moves
 
 
 def confirm(core: Core, sa: IkeSa) -> None:

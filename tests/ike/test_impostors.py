@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 
 from ikesim.ike.events import SaClosed, SaRefused
+from ikesim.sim.network import Transit
 from ikesim.testing import SimPki, assert_established
+from ikesim.wire.address import Address, Path
 from ikesim.wire.payloads import Notify
 from tests.ike.wiretap import IKE_AUTH, INFORMATIONAL, MakePair, counters, forger, path_to, tap
 
@@ -55,3 +57,30 @@ def test_an_initial_contact_outside_ike_auth_changes_nothing(ike_pair: MakePair)
     assert_established(pair)
     assert pair.bob.of(SaClosed) == []
     assert counters(pair.bob)["ike-integrity"] == 1
+
+
+def test_a_copy_of_ike_auth_from_elsewhere_does_not_lead_the_tunnel_astray(ike_pair: MakePair) -> None:
+    pair = ike_pair(bob={"remote": None})
+    held: list[Transit] = []
+
+    def hold(transit: Transit) -> None:
+        octets = transit.octets.removeprefix(bytes(4))
+        if octets[18:19] == bytes((IKE_AUTH,)) and pair.world.now < 1:
+            held.append(transit)
+            transit.drop("held back")
+
+    pair.world.network.add_filter(hold, source="192.0.2.1")
+    pair.alice.initiate("bob")
+    pair.world.run_until(1.0)
+    # HDR, SK {IDi, CERT, AUTH, ...} as alice sent it, but from a stranger's address
+    stranger = Address("203.0.113.9", 4711)
+    for transit in held:
+        pair.bob.inject(transit.octets, Path(transit.destination, stranger))
+    assert [sa["remote"] for sa in pair.sas(pair.bob)] == [str(stranger)]
+    # alice's own copy comes later and is answered from memory
+    pair.world.run_until(30.0)
+    assert_established(pair)
+    assert pair.ping() == pair.ping(by="bob") == 1
+    assert [sa["remote"] for sa in pair.sas(pair.bob)] == ["192.0.2.1:4500"]
+    # from here on only MOBIKE moves it
+    assert pair.alice.endpoint.core.sas[pair.alice.established[0]].mobike
