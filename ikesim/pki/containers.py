@@ -8,6 +8,7 @@ import base64
 import binascii
 import json
 import re
+import warnings
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -160,7 +161,10 @@ def _from_der(octets: bytes) -> Contents | None:
     if _PKCS7_OID not in octets[:32]:
         return None
     try:
-        bundle = pkcs7.load_der_pkcs7_certificates(octets)
+        with warnings.catch_warnings():
+            # Bundles in BER are in use; the library reads them and says so.
+            warnings.simplefilter("ignore", UserWarning)
+            bundle = pkcs7.load_der_pkcs7_certificates(octets)
     except (ValueError, UnsupportedAlgorithm):
         return None
     return Contents(certificates=tuple(one.public_bytes(Encoding.DER) for one in bundle))

@@ -250,6 +250,14 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
+def test_a_bundle_in_ber_is_read_without_a_warning(world: World) -> None:
+    """Indefinite length, as some CAs write PKCS#7: X.690 8.1.3.6."""
+    certificate = world.north.certificate
+    der = pkcs7.serialize_certificates([x509.load_der_x509_certificate(certificate)], Encoding.DER)
+    assert der[:2] == b"\x30\x82"
+    assert recognise(b"\x30\x80" + der[4:] + bytes(2), "f").certificates == (certificate,)
+
+
 SAMPLES = st.sampled_from(["certificate", "crl", "request", "pkcs8", "pkcs12", "pem", "bundle"])
 
 
