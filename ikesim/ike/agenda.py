@@ -146,11 +146,11 @@ def end_if_revoked(core: Core, sa: IkeSa, now: float) -> bool:
 
 def rekey(core: Core, sa: IkeSa, now: float) -> None:
     """Replace an IKE SA by a fresh one, unless its peer was revoked meanwhile."""
-    if not _ends_at_rekey(core, sa, now):
+    if not ends_at_rekey(core, sa, now):
         ask(core, sa, RekeyIkeTask(), now)
 
 
-def _ends_at_rekey(core: Core, sa: IkeSa, now: float) -> bool:
+def ends_at_rekey(core: Core, sa: IkeSa, now: float) -> bool:
     """Whether an SA ends instead of being rekeyed, because its peer was revoked meanwhile."""
     return core.connection(sa).on_revocation == "at-rekey" and end_if_revoked(core, sa, now)
 

@@ -431,7 +431,7 @@ class Endpoint:
             core.respond(sa, message.header.exchange, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.FOLLOWUP_REQUEST:
             followup.handle_request(core, sa, message, now)
-        elif form is Form.IKE_REKEY_REQUEST and agenda._ends_at_rekey(self.core, sa, now):
+        elif form is Form.IKE_REKEY_REQUEST and agenda.ends_at_rekey(self.core, sa, now):
             core.respond(sa, ExchangeType.CREATE_CHILD_SA, [Notify(NotifyType.TEMPORARY_FAILURE)])
         elif form is Form.IKE_REKEY_REQUEST:
             rekey_ike.handle_request(core, sa, message, now)

@@ -72,7 +72,7 @@ class Carrier:
         listen = list(self.listen or self.addresses)
         if not listen:
             listen = ["127.0.0.1:500"]
-            self.leave("endpoint.listen", f"{source} names no local address: 127.0.0.1:500 stands there for now")
+            self.leave("endpoint.listen", f"{source} names no local address: write yours in place of 127.0.0.1:500")
         endpoint = {
             "name": object_name(self.endpoint),
             "listen": listen,
